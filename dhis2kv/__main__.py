@@ -1,0 +1,18 @@
+"""The command ``dhis2kv``, and ``python -m dhis2kv``."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, or say what to install when its extra is missing."""
+    try:
+        import click  # noqa: F401 - asked for by name, so that another missing module is not mistaken for it
+    except ModuleNotFoundError:
+        sys.exit("The command line needs the extra 'cli'. Install it with:  pip install 'dhis2kv[cli]'")
+    from dhis2kv.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
