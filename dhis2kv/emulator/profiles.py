@@ -90,8 +90,20 @@ class Profile:
     put_moves_last_updated: bool = False
     put_reencrypts: bool = False
     put_checks_json: bool = True
+    json_trailing_commas: bool = True
+    json_leading_zeros: bool = True
+    json_checks_hex_digits: bool = False
+    json_stops_after_value: bool = False
     database_refusal_status: int = 409
     database_refusal_text: str | None = None
+
+    # The entries query
+    query_checks_parameters: bool = True
+    query_include_all_text: str = "Value '{value}' is not valid for parameter includeAll. It should be of type boolean"
+    query_fields_text: str = (
+        "Illegal fields expression, expected `,`, `[` or `]` at position {position} but found `{found}`"
+    )
+    query_mistyped_text: str = "Parameter value [{value}] did not match expected type [java.lang.String (n/a)]"
 
     # The per-user store
     username_parameter: str | None = "username"
@@ -169,6 +181,7 @@ _V43 = replace(
     api_versions=range(28, 44),
     cuts_any_suffix=True,
     system_ping_cache="no-cache, no-store, max-age=0, must-revalidate",
+    json_checks_hex_digits=True,
     login_location="{base}/login/",
     metadata_favorites=True,
 )
@@ -215,6 +228,7 @@ _V40 = replace(
     put_moves_last_updated=True,
     put_reencrypts=True,
     put_checks_json=False,
+    query_mistyped_text="null",
     metadata_external=True,
     metadata_externalize=True,
     token_response_type="ApiTokenCreationResponse",  # noqa: S106 - a type's name, not a secret
@@ -234,8 +248,20 @@ _V39 = replace(
     user_entries_query=False,
     bad_date_text="Value {value} is not a valid Date.",
     put_checks_json=True,
+    json_trailing_commas=False,
+    json_leading_zeros=False,
+    json_stops_after_value=True,
     database_refusal_status=500,
     database_refusal_text="could not execute statement",
+    query_checks_parameters=False,
+    query_include_all_text=(
+        "Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is "
+        "java.lang.IllegalArgumentException: Invalid boolean value [{value}]"
+    ),
+    query_mistyped_text=(
+        "class java.lang.{type} cannot be cast to class java.lang.String (java.lang.{type} and java.lang.String are in "
+        "module java.base of loader 'bootstrap')"
+    ),
     username_parameter="user",
     user_entry_is_no_store=True,
     user_lists_decide_late=True,
@@ -261,6 +287,7 @@ _V38 = replace(
     api_versions=range(28, 40),
     xml_messages=True,
     keys_route=False,
+    query_fields_text="Illegal fields expression. Expected `,`, `[` or `]` at position {position} but found `{found}`",
     protections=(_ANDROID_SETTING, _METADATASTORE, _ORG_UNIT_PROFILE),
     sharing_on_reads=False,
     sharing_on_lists=False,
