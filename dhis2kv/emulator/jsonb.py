@@ -55,8 +55,7 @@ _GOES_ON = {"number": re.compile(r"[^ \t\n\r]"), "word": re.compile(r"[\w$]")}
 def _scalar(profile: Profile) -> re.Pattern[str]:
     string = STRING if profile.json_checks_hex_digits else _HOPPED
     integer = "[0-9]++" if profile.json_leading_zeros else "(?:0(?![0-9])|[1-9][0-9]*+)"
-    # A dot or an exponent that does not go on is an error, not the end of the number.
-    number = rf"-?+{integer}{FRACTION}(?![.eE])"
+    number = rf"-?+{integer}{FRACTION}"
     return re.compile(rf"(?P<string>{string})|(?P<number>{number})|(?P<word>true|false|null)", re.S)
 
 

@@ -37,15 +37,15 @@ class DatabaseRefusal(ValueError):  # noqa: N818 - the database's no, of which t
 
 # A string with its escapes checked, and what may follow a number's integer digits.
 STRING = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\x00-\x1f]*+)*+"'
-FRACTION = r"(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
+FRACTION = r"(?:\.[0-9]++|(?!\.))(?:[eE][+-]?+[0-9]++|(?![eE]))"
 
 _ALNUM = r"0-9A-Za-z_\x80-\U0010ffff"
 _TOKEN = re.compile(
     rf"[ \t\n\r]*+(?:(?P<mark>[\[\]{{}},:])|(?P<string>{STRING})"
-    rf"|(?P<number>(?>-?(?:0|[1-9][0-9]*){FRACTION}))(?![.{_ALNUM}])|(?P<word>true|false|null)(?![{_ALNUM}])"
+    rf"|(?P<number>-?+(?:0|[1-9][0-9]*+){FRACTION})(?![{_ALNUM}])|(?P<word>true|false|null)(?![{_ALNUM}])"
     r"|(?P<end>\Z)|(?P<bad>))"
 )
-_BAD_NUMBER = re.compile(rf"-?+(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]*+)?+)?+[{_ALNUM}]*+")
+_BAD_NUMBER = re.compile(rf"-?+(?:0|[1-9][0-9]*+)?+(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]*+)?+[{_ALNUM}]*+")
 _BAD_WORD = re.compile(rf"[{_ALNUM}]++|.", re.S)
 _BAD_STRING = re.compile(STRING[:-1])
 _ESCAPE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|([^u]))")
@@ -85,8 +85,8 @@ def parse(text: str) -> Json:
     container: list[Json] | dict[str, Json] = root
     outer: list[tuple[list[Json] | dict[str, Json], str]] = []
     name, awaited = "", _Awaited.VALUE
-    for kind, token, end in _tokens(text):
-        value: Json
+    for kind, token, scalar, end in _tokens(text):
+        value: Json = scalar
         if (token, awaited) in _SEPARATES:
             awaited = _SEPARATES[token, awaited]
             continue
@@ -101,14 +101,10 @@ def parse(text: str) -> Json:
             value = container
             container, name = outer.pop()
         elif kind == "string" and awaited in _NAMES:
-            name, awaited = _unescape(text, end - len(token), token), _Awaited.COLON
+            name, awaited = str(scalar), _Awaited.COLON
             continue
         elif kind == "mark" or awaited not in _VALUES:
             _refuse(text, f'Expected {awaited.value[1]}, but found "{token}".', end)
-        elif kind == "string":
-            value = _unescape(text, end - len(token), token)
-        else:
-            value = _WORDS[token] if kind == "word" else _number(token)
         if isinstance(container, dict):
             container[name] = value
             awaited = _Awaited.NEXT_MEMBER
@@ -120,17 +116,23 @@ def parse(text: str) -> Json:
     return root[0]
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    """Kind, text and end of each token; raises the database's refusal of what is none."""
+def _tokens(text: str) -> Iterator[tuple[str, str, bool | str | Decimal | None, int]]:
+    """Kind, text, value and end of each token; raises the database's refusal of what is none."""
     position = 0
     while True:
         match = _TOKEN.match(text, position)
         if match is None or match["bad"] is not None:
             _refuse_token(text, match.end() if match else position)
-        if match["end"] is not None:
-            return
         kind, position = str(match.lastgroup), match.end()
-        yield kind, match[kind], position
+        if kind == "end":
+            return
+        token = match[kind]
+        if kind == "string":
+            yield kind, token, _unescape(text, match.start(kind), token), position
+        elif kind == "number":
+            yield kind, token, _number(token), position
+        else:
+            yield kind, token, _WORDS.get(token), position
 
 
 def _number(token: str) -> Decimal:
@@ -161,7 +163,8 @@ def _unescape(text: str, start: int, token: str) -> str:
         if 0xD800 <= number < 0xDC00:
             if re.match(r"\\u[dD][89abAB]", text[end : end + 4]):
                 _refuse(text, "Unicode high surrogate must not follow a high surrogate.", end + 6)
-            _refuse(text, "Unicode low surrogate must follow a high surrogate.", end + 1)
+            follows_escape = text[end : end + 1] == "\\"
+            _refuse(text, "Unicode low surrogate must follow a high surrogate.", end + 1 + follows_escape)
         return chr(number)
 
     return _ESCAPE.sub(character, token)[1:-1]
