@@ -1,0 +1,5 @@
+"""``python -m dhis2kv.emulator``: serve an emulator."""
+
+from .serve import main
+
+main()

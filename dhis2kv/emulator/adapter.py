@@ -1,0 +1,164 @@
+"""The emulator behind ``requests``, without a socket: what a transport adapter sees is what a socket would give it."""
+
+from __future__ import annotations
+
+import http.client
+import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
+from urllib3.response import HTTPResponse
+from urllib3.util import Timeout
+
+from .messages import Reply, Request, reason
+
+if TYPE_CHECKING:
+    from .server import Emulator
+
+
+def session_for(emulator: Emulator) -> requests.Session:
+    """A session that asks this emulator instead of the net."""
+    session = requests.Session()
+    adapter = EmulatorAdapter(emulator)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+class EmulatorAdapter(HTTPAdapter):
+    """A transport adapter whose far end is an emulator. Its errors are those that ``requests`` raises on a socket."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(max_retries=0)
+        self._emulator = emulator
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Hand the request over with its target as it stands in the prepared URL, and build the response."""
+        scheme, host, target = _split(str(request.url))
+        headers = [("Host", host), *((str(k), _text(v)) for k, v in request.headers.items())]
+        asked = Request(str(request.method), target, headers, _body(request.body), scheme)
+        delivery = self._emulator.deliver(asked)
+        pool = HTTPConnectionPool("localhost")
+        if delivery.fate == "refused":
+            refused = NewConnectionError(HTTPConnection("localhost"), "Failed to establish a new connection: refused")
+            raise requests.ConnectionError(MaxRetryError(pool, target, refused), request=request)
+        self._wait(delivery.delay, timeout, pool, request, target)
+        if delivery.reply is None:
+            closed = http.client.RemoteDisconnected("Remote end closed connection without response")
+            raise requests.ConnectionError(ProtocolError("Connection aborted.", closed), request=request)
+        raw = _raw_response(delivery.reply, asked.method, cut=delivery.fate == "cut")
+        response: requests.Response = self.build_response(request, raw)
+        if not stream:
+            response.content  # noqa: B018 - reads the body now, as a session does
+        return response
+
+    def _wait(
+        self, delay: float, timeout: Any, pool: HTTPConnectionPool, request: requests.PreparedRequest, target: str
+    ) -> None:
+        limit = _read_timeout(timeout)
+        if limit is not None and delay > limit:
+            self._emulator.sleep(limit)
+            late = ReadTimeoutError(pool, target, f"Read timed out. (read timeout={limit})")
+            raise requests.ReadTimeout(late, request=request)
+        if delay:
+            self._emulator.sleep(delay)
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Scheme, host and raw target of a prepared URL, nothing of them rewritten."""
+    scheme, _, rest = url.partition("://")
+    rest = rest.partition("#")[0]
+    end = min((rest.index(mark) for mark in "/?" if mark in rest), default=len(rest))
+    target = rest[end:] or "/"
+    return scheme, rest[:end].rpartition("@")[2], target if target.startswith("/") else f"/{target}"
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _body(body: Any) -> bytes:
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes | bytearray):
+        return bytes(body)
+    if hasattr(body, "read"):
+        return _body(body.read())
+    assert isinstance(body, Iterable)  # noqa: S101 - requests takes nothing else
+    return b"".join(_body(part) for part in body)
+
+
+def _read_timeout(timeout: Any) -> float | None:
+    if isinstance(timeout, Timeout):
+        timeout = timeout.read_timeout
+    elif isinstance(timeout, tuple):
+        timeout = timeout[1]
+    return timeout if isinstance(timeout, int | float) else None
+
+
+class _Wire(io.RawIOBase):
+    """Bytes that lie in several buffers, read one after the other without joining them."""
+
+    def __init__(self, *parts: bytes | bytearray | memoryview) -> None:
+        self._parts = [memoryview(part) for part in parts if len(part)]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._parts:
+            return 0
+        part = self._parts[0]
+        size = min(len(buffer), len(part))
+        buffer[:size] = part[:size]
+        if size == len(part):
+            self._parts.pop(0)
+        else:
+            self._parts[0] = part[size:]
+        return size
+
+
+class _Socket:
+    """As much of a socket as ``http.client`` reads a response from."""
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    def makefile(self, *_: object) -> io.BufferedReader:
+        return io.BufferedReader(self._wire)
+
+
+def _raw_response(reply: Reply, method: str, *, cut: bool) -> HTTPResponse:
+    """A urllib3 response, parsed from the bytes of the reply as from a socket."""
+    lines = [f"HTTP/1.1 {reply.status} {reason(reply.status)}", *(f"{k}: {v}" for k, v in reply.headers), "", ""]
+    body = memoryview(reply.body)
+    wire = _Wire("\r\n".join(lines).encode("latin-1"), body[: len(body) // 2] if cut else body)
+    original = http.client.HTTPResponse(_Socket(wire), method=method)  # type: ignore[arg-type]  # it only makes a file
+    original.begin()
+    return HTTPResponse(
+        body=original,
+        headers=original.msg.items(),
+        status=original.status,
+        version=original.version,
+        reason=original.reason,
+        preload_content=False,
+        decode_content=False,
+        original_response=original,
+        enforce_content_length=True,
+        request_method=method,
+    )

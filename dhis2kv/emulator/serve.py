@@ -1,0 +1,101 @@
+"""Serving until told to stop: what ``dhis2kv serve`` and ``python -m dhis2kv.emulator`` do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .http import ServedEmulator
+from .profiles import PROFILES
+from .server import Emulator
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8080
+DEFAULT_SUPERUSER = "admin:district"
+
+
+def serve_forever(
+    *,
+    port: int = DEFAULT_PORT,
+    host: str | None = None,
+    db: str | None = None,
+    seed: str | None = None,
+    version: str = "2.42",
+    superuser: str = DEFAULT_SUPERUSER,
+    users: Iterable[str] = (),
+) -> None:
+    """Serve an emulator until SIGINT or SIGTERM; its URL is the first line on stdout, printed when it answers.
+
+    :param port: 0 takes a free one
+    :param host: the loopback unless given; another address is warned about on stderr
+    :param db: the file to keep data in; without it they are gone at the end
+    :param seed: a JSON file whose entries are stored where they are absent; see :func:`load_seed`
+    :param superuser: NAME:PASSWORD of the account with all authorities
+    :param users: NAME:PASSWORD of ordinary accounts
+    :raises ValueError: where one of these cannot be used; the sentence says which
+    """
+    name, password = _credentials(superuser)
+    ordinary = [_credentials(user) for user in users]
+    emulator = Emulator(version, db=db or ":memory:")
+    emulator.remove_user("admin")
+    emulator.add_user(name, password, superuser=True)
+    for user, secret in ordinary:
+        emulator.add_user(user, secret)
+    if seed is not None:
+        load_seed(emulator, json.loads(Path(seed).read_text(encoding="utf-8")), superuser=name)
+    if host not in (None, LOOPBACK, "localhost", "::1"):
+        print(f"Warning: {host} can be reached from other machines, and this is no protected server.", file=sys.stderr)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with ServedEmulator(emulator, host or LOOPBACK, port) as served:
+        print(served.url, flush=True)
+        ended.wait()
+    emulator.close()
+
+
+def load_seed(emulator: Emulator, seed: Any, *, superuser: str) -> None:
+    """Store the entries of an export that are absent: dataStore's, and userDataStore's for the superuser.
+
+    The form is ``{"dhis2kv": 1, "dataStore": {namespace: {key: value}}, "userDataStore": {...}, "encrypted":
+    {"dataStore": {namespace: [key]}, "userDataStore": {...}}}``; all but ``"dhis2kv"`` may be missing.
+    """
+    if not isinstance(seed, dict) or seed.get("dhis2kv") != 1:
+        raise ValueError('The seed is no export that can be read here: it must be a JSON object with "dhis2kv": 1.')
+    encrypted = seed.get("encrypted", {})
+    for store, user in (("dataStore", None), ("userDataStore", superuser)):
+        hidden = {ns: frozenset(keys) for ns, keys in encrypted.get(store, {}).items()}
+        for namespace, entries in seed.get(store, {}).items():
+            secret = hidden.get(namespace, frozenset())
+            for wanted in (False, True):
+                chosen = {key: value for key, value in entries.items() if (key in secret) is wanted}
+                emulator.load({namespace: chosen}, user=user, encrypted=wanted, replace=False)
+
+
+def _credentials(text: str) -> tuple[str, str]:
+    name, colon, password = text.partition(":")
+    if not (name and colon and password):
+        raise ValueError(f"An account is given as NAME:PASSWORD, and {name!r} is not.")
+    return name, password
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of ``python -m dhis2kv.emulator``."""
+    parser = argparse.ArgumentParser(prog="python -m dhis2kv.emulator", description="Serve an emulated DHIS2 data store.")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 picks a free one")
+    parser.add_argument("--host", help="an address to listen on; the loopback by default")
+    parser.add_argument("--db", metavar="FILE", help="keep the data in this file")
+    parser.add_argument("--seed", metavar="FILE", help="store the entries of this export that are absent")
+    parser.add_argument("--version", choices=PROFILES, default="2.42", help="the DHIS2 to be")
+    parser.add_argument("--superuser", metavar="NAME:PASSWORD", default=DEFAULT_SUPERUSER)
+    parser.add_argument("--user", metavar="NAME:PASSWORD", action="append", default=[], dest="users")
+    try:
+        serve_forever(**vars(parser.parse_args(arguments)))
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{error}\n")

@@ -1,0 +1,246 @@
+"""The database: entries of both stores and access tokens in SQLite, and the server's object cache before it.
+
+Everything that was answered with success is committed: with ``db=FILE`` a killed process loses none of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+GLOBAL = ""  # the owner of dataStore's entries; the per-user store's are owned by a user's name
+
+Name = tuple[str, str, str]  # owner, namespace, key
+Reader = tuple[str, str]  # an account's name and uid
+_T = TypeVar("_T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entry (
+    id INTEGER PRIMARY KEY, owner TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, uid TEXT NOT NULL,
+    value TEXT, secret TEXT, created REAL NOT NULL, updated REAL NOT NULL, creator TEXT NOT NULL,
+    updater TEXT NOT NULL, public TEXT NOT NULL, users TEXT NOT NULL,
+    UNIQUE (owner, namespace, key));
+CREATE INDEX IF NOT EXISTS entry_uid ON entry (uid);
+CREATE TABLE IF NOT EXISTS token (
+    uid TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, expires REAL NOT NULL);
+"""
+_COLUMNS = "namespace, key, uid, value, secret, created, updated, creator, updater, public, users, owner"
+
+
+@dataclass
+class Entry:
+    """One row. ``value`` is the database's JSON text or None for NULL; ``secret`` the text of an encrypted entry."""
+
+    namespace: str
+    key: str
+    uid: str
+    value: str | None
+    secret: str | None
+    created: float
+    updated: float
+    creator: str
+    updater: str
+    owner: str = GLOBAL
+    public: str = "rw------"
+    users: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A personal access token; ``expires`` is in seconds since 1970."""
+
+    uid: str
+    key: str
+    owner: str
+    expires: float
+
+
+class Storage:
+    """Entries and tokens. Not thread-safe: the emulator calls it under its own lock."""
+
+    def __init__(self, db: str) -> None:
+        self._db = sqlite3.connect(db, check_same_thread=False, isolation_level=None)
+        # A write-ahead log survives the death of the process without a disk flush per request.
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def clear(self) -> None:
+        """Forget every entry and token."""
+        self._db.execute("DELETE FROM entry")
+        self._db.execute("DELETE FROM token")
+
+    def begin(self) -> None:
+        """Start a transaction, for many writes at once."""
+        self._db.execute("BEGIN")
+
+    def commit(self) -> None:
+        """End the transaction."""
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+        self._db.execute("ROLLBACK")
+
+    # Reading
+
+    def namespaces(self, owner: str) -> list[str]:
+        """The namespaces of an owner, in no order that means anything."""
+        sql = "SELECT namespace FROM entry WHERE owner = ? GROUP BY namespace ORDER BY MIN(id)"
+        return [row[0] for row in self._db.execute(sql, (owner,))]
+
+    def has_namespace(self, owner: str, namespace: str) -> bool:
+        """Whether a namespace has any entry."""
+        sql = "SELECT 1 FROM entry WHERE owner = ? AND namespace = ? LIMIT 1"
+        return self._db.execute(sql, (owner, namespace)).fetchone() is not None
+
+    def get(self, owner: str, namespace: str, key: str) -> Entry | None:
+        """One entry."""
+        sql = f"SELECT {_COLUMNS} FROM entry WHERE owner = ? AND namespace = ? AND key = ?"  # noqa: S608 - constants
+        row = self._db.execute(sql, (owner, namespace, key)).fetchone()
+        return _entry(row) if row else None
+
+    def by_uid(self, uid: str) -> Entry | None:
+        """The entry of dataStore with this uid."""
+        sql = f"SELECT {_COLUMNS} FROM entry WHERE uid = ? AND owner = ''"  # noqa: S608 - constants
+        row = self._db.execute(sql, (uid,)).fetchone()
+        return _entry(row) if row else None
+
+    def entries(self, owner: str, namespace: str) -> Iterator[Entry]:
+        """The entries of a namespace, in no order that means anything."""
+        sql = f"SELECT {_COLUMNS} FROM entry WHERE owner = ? AND namespace = ? ORDER BY id"  # noqa: S608 - constants
+        return (_entry(row) for row in self._db.execute(sql, (owner, namespace)))
+
+    def keys(self, owner: str, namespace: str, reader: Reader | None, since: float | None = None) -> Iterator[str]:
+        """The keys of a namespace that an account may read (no reader: all of them)."""
+        where, values = _readable(owner, namespace, reader)
+        if since is not None:
+            where, values = f"{where} AND updated >= ?", (*values, since)
+        rows = self._db.execute(f"SELECT key FROM entry WHERE {where} ORDER BY id", values)  # noqa: S608 - constants
+        return (row[0] for row in rows)
+
+    def rows(self, owner: str, namespace: str, reader: Reader | None) -> Iterator[tuple[str, str | None]]:
+        """Keys and values of a namespace in order of key, one by one; what is encrypted has no value here."""
+        where, values = _readable(owner, namespace, reader)
+        return self._db.execute(f"SELECT key, value FROM entry WHERE {where} ORDER BY key", values)  # noqa: S608
+
+    # Writing
+
+    def add(self, entry: Entry) -> None:
+        """Insert a new entry."""
+        sql = f"INSERT INTO entry ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608 - constants
+        self._db.execute(sql, _values(entry))
+
+    def update(self, entry: Entry) -> None:
+        """Write an entry back."""
+        assignments = ", ".join(f"{name} = ?" for name in _COLUMNS.split(", "))
+        sql = f"UPDATE entry SET {assignments} WHERE owner = ? AND namespace = ? AND key = ?"  # noqa: S608 - constants
+        self._db.execute(sql, (*_values(entry), entry.owner, entry.namespace, entry.key))
+
+    def delete(self, owner: str, namespace: str, key: str) -> None:
+        """Delete one entry."""
+        sql = "DELETE FROM entry WHERE owner = ? AND namespace = ? AND key = ?"
+        self._db.execute(sql, (owner, namespace, key))
+
+    def delete_namespace(self, owner: str, namespace: str) -> None:
+        """Delete all entries of a namespace."""
+        self._db.execute("DELETE FROM entry WHERE owner = ? AND namespace = ?", (owner, namespace))
+
+    # Tokens
+
+    def add_token(self, token: Token) -> None:
+        """Store a new token."""
+        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?)", (token.uid, token.key, token.owner, token.expires))
+
+    def token(self, key: str) -> Token | None:
+        """The token with this key."""
+        row = self._db.execute("SELECT uid, key, owner, expires FROM token WHERE key = ?", (key,)).fetchone()
+        return Token(*row) if row else None
+
+
+def _readable(owner: str, namespace: str, reader: Reader | None) -> tuple[str, tuple[str, ...]]:
+    where, values = "owner = ? AND namespace = ?", (owner, namespace)
+    if reader is None:
+        return where, values
+    shared = "(public GLOB 'r*' OR creator = ? OR json_extract(users, '$.' || ?) GLOB 'r*')"
+    return f"{where} AND {shared}", (*values, *reader)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    namespace, key, uid, value, secret, created, updated, creator, updater, public, users, owner = row
+    shared = json.loads(users) if users != "{}" else {}
+    return Entry(namespace, key, uid, value, secret, created, updated, creator, updater, owner, public, shared)
+
+
+def _values(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.namespace,
+        entry.key,
+        entry.uid,
+        entry.value,
+        entry.secret,
+        entry.created,
+        entry.updated,
+        entry.creator,
+        entry.updater,
+        entry.public,
+        json.dumps(entry.users),
+        entry.owner,
+    )
+
+
+class TextCache:
+    """Which text of a value a read gets: the one that was sent, or the database's spelling of it.
+
+    A live server keeps objects as they were written and, apart from them, the results of queries. The first read of an
+    entry after any write to its table asks the database and answers in its spelling; later reads find the query's
+    result and take the object, whose text is the one that was sent. Writing by SQL empties both.
+    """
+
+    _LIMIT = 1000
+
+    def __init__(self) -> None:
+        self._objects: OrderedDict[Name, str] = OrderedDict()
+        self._queries: OrderedDict[Name, int] = OrderedDict()
+        self._writes = 0
+
+    def read(self, entry: Entry) -> str | None:
+        """The text that a read of this entry answers with."""
+        if entry.secret is not None or entry.value is None:
+            return entry.secret
+        name = (entry.owner, entry.namespace, entry.key)
+        if self._queries.get(name) == self._writes:
+            return self._objects.get(name, entry.value)
+        _keep(self._queries, name, self._writes, self._LIMIT)
+        return entry.value
+
+    def wrote(self, owner: str, namespace: str, key: str, text: str | None) -> None:
+        """An entry was written through the session, with this text."""
+        self._writes += 1
+        if text is not None:
+            _keep(self._objects, (owner, namespace, key), text, self._LIMIT)
+
+    def gone(self, owner: str, namespace: str, key: str) -> None:
+        """An entry was deleted."""
+        self._writes += 1
+        self._objects.pop((owner, namespace, key), None)
+
+    def clear(self) -> None:
+        """Rows were changed by SQL."""
+        self._writes += 1
+        self._objects.clear()
+
+
+def _keep(kept: OrderedDict[Name, _T], name: Name, value: _T, limit: int) -> None:
+    kept[name] = value
+    kept.move_to_end(name)
+    if len(kept) > limit:
+        kept.popitem(last=False)

@@ -1,0 +1,98 @@
+"""The routes beside the two stores that a client of them meets: ping, system info, the own account, tokens."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from .call import Call
+from .messages import NO_STORE, Refusal, Reply, dumps, json_reply, web_message
+from .profiles import JSON_UTF8
+
+_MONTH = 30 * 86400
+
+
+def ping(call: Call) -> Reply:
+    """GET /api/ping: no sign-in, no body."""
+    del call
+    return Reply(200)
+
+
+def system_ping(call: Call) -> Reply:
+    """GET /api/system/ping"""
+    call.cache_control = call.profile.system_ping_cache
+    return Reply(200, [("Content-Type", JSON_UTF8)], b"pong")
+
+
+def system_info(call: Call) -> Reply:
+    """GET /api/system/info: what ordinary accounts see of it."""
+    call.cache_control = NO_STORE
+    now = datetime.fromtimestamp(call.server.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+    info = {
+        "contextPath": call.base,
+        "userAgent": call.headers.get("user-agent", ""),
+        "calendar": "iso8601",
+        "dateFormat": "yyyy-mm-dd",
+        "serverDate": now,
+        "version": call.profile.release,
+        "revision": "emulated",
+        "systemName": "DHIS 2",
+    }
+    return json_reply(200, _only(call, info) if call.profile.info_fields else info)
+
+
+def login_config(call: Call) -> Reply:
+    """GET /api/loginConfig: public."""
+    config = {"applicationTitle": "DHIS 2", "apiVersion": call.profile.release, "uiLocale": "en"}
+    return json_reply(200, config)
+
+
+def me(call: Call) -> Reply:
+    """GET /api/me"""
+    user = call.user
+    if call.profile.me_is_no_store:
+        call.cache_control = NO_STORE
+    first, _, last = user.display_name.partition(" ")
+    authorities = sorted(user.authorities | ({"ALL"} if user.superuser else set()))
+    about = {
+        "id": user.uid,
+        "username": user.name,
+        "firstName": first,
+        "surname": last,
+        "name": user.display_name,
+        "displayName": user.display_name,
+        "authorities": authorities,
+    }
+    if not call.profile.me_has_username:
+        about["userCredentials"] = {"username": about.pop("username")}
+    return json_reply(200, _only(call, about))
+
+
+def _only(call: Call, whole: dict[str, object]) -> dict[str, object]:
+    """The members that ``fields`` asks for; all of them without it."""
+    wanted = {name.strip() for value in [call.parameter("fields") or ""] for name in value.split(",") if name.strip()}
+    if not wanted or wanted & {"*", ":all"}:
+        return whole
+    return {name: value for name, value in whole.items() if name in wanted}
+
+
+def create_token(call: Call) -> Reply:
+    """POST /api/apiToken: a new personal access token, told this once."""
+    call.check_content_type()
+    try:
+        wanted = json.loads(call.text() or "")
+    except ValueError as error:
+        raise Refusal(400, str(error)) from error
+    expire = wanted.get("expire") if isinstance(wanted, dict) else None
+    seconds = expire / 1000 if isinstance(expire, int | float) else call.server.clock() + _MONTH
+    token = call.server.accounts.create_token(call.user, seconds)
+    response = {
+        "responseType": call.profile.token_response_type,
+        "key": token.key,
+        "uid": token.uid,
+        "klass": "org.hisp.dhis.security.apikey.ApiToken",
+        "errorReports": [],
+    }
+    body = dumps(web_message(201, None, response=response))
+    location = f"{call.base}/api/apiToken/{token.uid}"
+    return Reply(201, [("Content-Type", JSON_UTF8), ("Location", location)], body)
