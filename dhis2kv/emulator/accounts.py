@@ -104,7 +104,7 @@ class Accounts:
 
     # Signing in
 
-    def sign_in(self, method: str, headers: dict[str, str], base: str, *, public: bool) -> SignIn:
+    def sign_in(self, headers: dict[str, str], base: str, *, public: bool) -> SignIn:
         """Who a request comes from; ``public`` paths are answered to anybody."""
         session = self._session(headers.get("cookie", ""))
         scheme, _, credentials = headers.get("authorization", "").strip().partition(" ")
@@ -114,7 +114,7 @@ class Accounts:
         attempted = found is not None
         if found is None:
             found = SignIn() if public else SignIn(refusal=self._entry_point(headers, base))
-        self._give_session(found, session, attempted, method, headers)
+        self._give_session(found, session, attempted, headers)
         return found
 
     def _session(self, cookies: str) -> Session | None:
@@ -188,19 +188,17 @@ class Accounts:
 
     # Sessions
 
-    def _give_session(
-        self, found: SignIn, session: Session | None, attempted: bool, method: str, headers: dict[str, str]
-    ) -> None:
+    def _give_session(self, found: SignIn, session: Session | None, attempted: bool, headers: dict[str, str]) -> None:
         if found.account:
             if session:
                 session.account = found.account.name
                 found.cookie = session.id if self.profile.session_renews_cookie else None
             else:
                 found.cookie = self.open_session(found.account.name)
-        elif session is None and self._starts_anonymous_session(attempted, method, headers):
+        elif session is None and self._starts_anonymous_session(attempted, headers):
             found.cookie = self.open_session(None)
 
-    def _starts_anonymous_session(self, attempted: bool, method: str, headers: dict[str, str]) -> bool:
+    def _starts_anonymous_session(self, attempted: bool, headers: dict[str, str]) -> bool:
         kind = self.profile.anonymous_session
         if kind == "saved request":  # a browser's request, remembered until it has signed in
             accept = headers.get("accept", "*/*")

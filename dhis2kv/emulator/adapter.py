@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
@@ -42,9 +43,9 @@ class EmulatorAdapter(HTTPAdapter):
         request: requests.PreparedRequest,
         stream: bool = False,
         timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
+        verify: bool | str = True,  # noqa: ARG002 - means nothing without a socket, as the next two
+        cert: Any = None,  # noqa: ARG002 - as above
+        proxies: Mapping[str, str] | None = None,  # noqa: ARG002 - as above
     ) -> requests.Response:
         """Hand the request over with its target as it stands in the prepared URL, and build the response."""
         scheme, host, target = _split(str(request.url))
@@ -152,7 +153,7 @@ def _raw_response(reply: Reply, method: str, *, cut: bool) -> HTTPResponse:
     original.begin()
     return HTTPResponse(
         body=original,
-        headers=original.msg.items(),
+        headers=HTTPHeaderDict(original.msg.items()),
         status=original.status,
         version=original.version,
         reason=original.reason,

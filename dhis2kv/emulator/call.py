@@ -99,7 +99,7 @@ class Call:
         if not sent:
             raise Refusal(415, self.profile.content_type_missing_text)
         if not found:
-            raise Refusal(415, f'Invalid mime type "{sent}": does not contain \'/\'')
+            raise Refusal(415, f"Invalid mime type \"{sent}\": does not contain '/'")
         kind, subtype, rest = found.groups()
         if kind != "*" and (kind.lower(), subtype.lower()) != ("application", "json"):
             shown = f"{kind}/{subtype}".lower() + re.sub(r"\s", "", rest)

@@ -99,7 +99,7 @@ class Fault:
 
 
 def _lost_put(request: Request, profile: Profile, *, duplicate: bool) -> Reply:
-    namespace, key = ([*request.target.partition("?")[0].rstrip("/").split("/"), ""][-3:-1] + ["", ""])[:2]
+    namespace, key = request.target.partition("?")[0].rstrip("/").split("/")[-2:]
     if profile.database_refusal_text:
         status = profile.database_refusal_status
         return json_reply(status, web_message(status, profile.database_refusal_text), profile.error_type)

@@ -23,7 +23,7 @@ _REQUEST_LINE = re.compile(r"(\S+) +(\S+) +(HTTP/1\.[01])")
 _LINE_LIMIT = 65536
 
 
-class BadRequest(Exception):
+class MalformedRequestError(Exception):
     """What came is no HTTP request."""
 
 
@@ -60,9 +60,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False  # connections are closed from here; nobody waits for idle ones
     request_queue_size = 128
 
-    def __init__(
-        self, address: tuple[str, int], emulator: Emulator, idle_seconds: float, requests_each: int
-    ) -> None:
+    def __init__(self, address: tuple[str, int], emulator: Emulator, idle_seconds: float, requests_each: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.emulator, self.idle_seconds, self.requests_each = emulator, idle_seconds, requests_each
         self._open: set[socket.socket] = set()
@@ -132,7 +130,7 @@ class _Connection(socketserver.StreamRequestHandler):
     def _handle_one(self, *, last: bool) -> bool:
         try:
             found = self._read()
-        except BadRequest:
+        except MalformedRequestError:
             self._send(_refused(), head=False, close=True)
             return False
         if found is None:
@@ -174,7 +172,7 @@ class _Connection(socketserver.StreamRequestHandler):
     def _line(self) -> str:
         line = self.rfile.readline(_LINE_LIMIT)
         if len(line) == _LINE_LIMIT and not line.endswith(b"\n"):
-            raise BadRequest
+            raise MalformedRequestError
         return line.decode("latin-1")
 
     def _read(self) -> tuple[Request, bool] | None:
@@ -186,23 +184,23 @@ class _Connection(socketserver.StreamRequestHandler):
             return None
         found = _REQUEST_LINE.fullmatch(line.rstrip("\r\n"))
         if not found:
-            raise BadRequest
+            raise MalformedRequestError
         method, target, version = found.groups()
         headers = self._headers()
         known = {name.lower(): value for name, value in headers}
         if version == "HTTP/1.1" and "host" not in known:
-            raise BadRequest
+            raise MalformedRequestError
         body = self._body(known)
         keeps = known.get("connection", "").lower()
         keep = keeps != "close" if version == "HTTP/1.1" else keeps == "keep-alive"
         return Request(method, target, headers, body), keep
 
     def _headers(self) -> list[tuple[str, str]]:
-        headers = []
+        headers: list[tuple[str, str]] = []
         while (line := self._line().rstrip("\r\n")) != "":
             name, colon, value = line.partition(":")
             if not colon or not name or name != name.strip() or len(headers) > 100:
-                raise BadRequest
+                raise MalformedRequestError
             headers.append((name, value.strip()))
         return headers
 
@@ -213,7 +211,7 @@ class _Connection(socketserver.StreamRequestHandler):
             return self._chunks()
         length = headers.get("content-length", "0")
         if not length.isdecimal():
-            raise BadRequest
+            raise MalformedRequestError
         return self._exactly(int(length))
 
     def _exactly(self, size: int) -> bytes:
@@ -228,7 +226,7 @@ class _Connection(socketserver.StreamRequestHandler):
             try:
                 size = int(self._line().partition(";")[0].strip(), 16)
             except ValueError as error:
-                raise BadRequest from error
+                raise MalformedRequestError from error
             if size == 0:
                 self._headers()  # the trailer
                 return bytes(body)

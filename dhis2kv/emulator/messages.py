@@ -59,7 +59,7 @@ class Reply:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer on its way out, as are the next two
     """The server's own no: becomes a WebMessage with this status.
 
     ``thrown`` tells an exception that a handler of Spring turned into a message from a message that a controller
@@ -71,7 +71,7 @@ class Refusal(Exception):
         self.status, self.message, self.code, self.thrown = status, message, code, thrown
 
 
-class Page(Exception):
+class Page(Exception):  # noqa: N818 - as above
     """The container's no: an HTML page with this status."""
 
     def __init__(self, status: int) -> None:
@@ -79,7 +79,7 @@ class Page(Exception):
         self.status = status
 
 
-class NoResource(Exception):
+class NoResource(Exception):  # noqa: N818 - as above
     """No route has this path."""
 
 
@@ -121,6 +121,6 @@ def page_reply(status: int, *headers: tuple[str, str]) -> Reply:
     title = f"HTTP Status {status} – {html.escape(reason(status))}"
     page = (
         f'<!doctype html><html lang="en"><head><title>{title}</title></head>'
-        f"<body><h1>{title}</h1><hr class=\"line\" /><p><b>Type</b> Status Report</p></body></html>"
+        f'<body><h1>{title}</h1><hr class="line" /><p><b>Type</b> Status Report</p></body></html>'
     )
     return Reply(status, [("Content-Type", HTML), *headers], page.encode())

@@ -16,8 +16,8 @@ from .profiles import Profile
 
 # Extensions that name a media type; all but the first make a JSON route answer 406.
 EXTENSIONS = frozenset(
-    "json json.gz json.zip jsonp xml xml.gz xml.zip png pdf xls xlsx csv csv.gz csv.zip "
-    "adx.xml adx.xml.gz adx.xml.zip geojson".split()
+    {"json", "json.gz", "json.zip", "jsonp", "xml", "xml.gz", "xml.zip", "png", "pdf", "xls", "xlsx"}
+    | {"csv", "csv.gz", "csv.zip", "adx.xml", "adx.xml.gz", "adx.xml.zip", "geojson"}
 )
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")

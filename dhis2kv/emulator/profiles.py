@@ -135,7 +135,7 @@ class Profile:
     # Signing in
     token_route: bool = True
     token_sign_in: bool = True
-    token_response_type: str = "ObjectReport"
+    api_key_response: str = "ObjectReport"
     token_checksum: bool = True
     token_failure_has_message: bool = True
     bearer_is_oauth: bool = False
@@ -215,6 +215,7 @@ _V41 = replace(
     anonymous_session="anonymous",
     bearer_is_oauth=True,
     anonymous_is_refused=False,
+    api_key_response="ApiTokenCreationResponse",
 )
 _V40 = replace(
     _V41,
@@ -231,7 +232,6 @@ _V40 = replace(
     query_mistyped_text="null",
     metadata_external=True,
     metadata_externalize=True,
-    token_response_type="ApiTokenCreationResponse",  # noqa: S106 - a type's name, not a secret
     token_checksum=False,
     token_failure_has_message=False,
     login_location="{base}/dhis-web-commons/security/login.action",

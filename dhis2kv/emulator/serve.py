@@ -87,7 +87,8 @@ def _credentials(text: str) -> tuple[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of ``python -m dhis2kv.emulator``."""
-    parser = argparse.ArgumentParser(prog="python -m dhis2kv.emulator", description="Serve an emulated DHIS2 data store.")
+    about = "Serve an emulated DHIS2 data store."
+    parser = argparse.ArgumentParser(prog="python -m dhis2kv.emulator", description=about)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 picks a free one")
     parser.add_argument("--host", help="an address to listen on; the loopback by default")
     parser.add_argument("--db", metavar="FILE", help="keep the data in this file")

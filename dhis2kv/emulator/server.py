@@ -13,11 +13,12 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from . import paths, system
-from .accounts import Account, Accounts, SignIn, new_uid, uid_of
+from .accounts import Account, Accounts, SignIn, new_uid
 from .call import Call, Server
 from .faults import Delivery, Fault, Faults
-from .jsonb import to_jsonb
+from .jsonb import TooDeep, to_jsonb
 from .messages import (
+    HTML,
     NO_STORE,
     PRIVATE,
     XML,
@@ -37,7 +38,7 @@ from .storage import GLOBAL, Entry, Storage, TextCache
 from .stores import DataStore, UserStore
 
 if TYPE_CHECKING:
-    import requests
+    from requests import Session
 
     from .http import ServedEmulator
 
@@ -115,9 +116,7 @@ class Emulator:
         """How many requests came since the start or the last ``reset``."""
         return len(self.log)
 
-    def add_user(
-        self, name: str, password: str, *, superuser: bool = False, authorities: Iterable[str] = ()
-    ) -> None:
+    def add_user(self, name: str, password: str, *, superuser: bool = False, authorities: Iterable[str] = ()) -> None:
         """Add an account, or replace the one of that name. ``admin``/``district`` is there from the start."""
         with self._lock:
             self._server.accounts.add(Account(name, password, superuser, frozenset(authorities)))
@@ -127,9 +126,7 @@ class Emulator:
         with self._lock:
             self._server.accounts.users.pop(name, None)
 
-    def put(
-        self, namespace: str, key: str, value: Any, *, user: str | None = None, encrypted: bool = False
-    ) -> None:
+    def put(self, namespace: str, key: str, value: Any, *, user: str | None = None, encrypted: bool = False) -> None:
         """Store a value without a request: in dataStore, or in the ``user``'s own store."""
         self.load({namespace: {key: value}}, user=user, encrypted=encrypted)
 
@@ -156,9 +153,7 @@ class Emulator:
                             storage.delete(owner, namespace, key)
                         elif storage.get(owner, namespace, key):
                             continue
-                        storage.add(
-                            Entry(namespace, key, new_uid(), plain, secret, now, now, creator, creator, owner)
-                        )
+                        storage.add(Entry(namespace, key, new_uid(), plain, secret, now, now, creator, creator, owner))
             except BaseException:
                 storage.rollback()
                 raise
@@ -182,7 +177,7 @@ class Emulator:
 
     # Hosts
 
-    def session(self) -> requests.Session:
+    def session(self) -> Session:
         """A ``requests`` session whose every request, to whatever host, this emulator answers without a socket."""
         from .adapter import session_for
 
@@ -245,7 +240,7 @@ class Emulator:
             return page_reply(404), None
         if self.profile.ping_route and below == "/api/ping":
             return self._ping(headers), None
-        signed = self._sign_in(request, headers, below, base)
+        signed = self._sign_in(headers, below, base)
         if signed.refusal:
             reply = signed.refusal
         else:
@@ -256,9 +251,9 @@ class Emulator:
             reply.headers.append(self._cookie(signed.cookie))
         return reply, signed.account.name if signed.account else None
 
-    def _sign_in(self, request: Request, headers: dict[str, str], path: str, base: str) -> SignIn:
+    def _sign_in(self, headers: dict[str, str], path: str, base: str) -> SignIn:
         public = self.profile.public_suffixes and _PUBLIC.fullmatch(path) is not None
-        return self._server.accounts.sign_in(request.method, headers, base, public=public)
+        return self._server.accounts.sign_in(headers, base, public=public)
 
     def _below_context(self, path: str) -> str | None:
         if not self.context_path:
@@ -286,6 +281,8 @@ class Emulator:
             reply = page_reply(404)
         except Page as page:
             reply = page_reply(page.status)
+        except TooDeep:
+            reply = page_reply(500)  # Java's stack overflows, and nobody words that
         except Refusal as refusal:
             reply = self._worded(call, path, refusal)
         if call.cache_control and reply.header("Cache-Control") is None:
@@ -411,9 +408,8 @@ class Emulator:
             reply = Reply(refusal.status, [("Content-Type", f"{XML};charset=UTF-8")], xml_message(message))
         else:
             reply = json_reply(refusal.status, message, kind)
-        if self.profile.errors_are_always_private:
-            call.cache_control = PRIVATE
-        elif call.cache_control is None and reply.header("Content-Type") != page_reply(406).header("Content-Type"):
+        is_message = reply.header("Content-Type") != HTML
+        if self.profile.errors_are_always_private or (call.cache_control is None and is_message):
             call.cache_control = PRIVATE
         return reply
 
@@ -451,6 +447,3 @@ def _prefers_xml(call: Call, path: str) -> bool:
 
 def _etag(body: bytes | bytearray) -> str:
     return f'"0{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-
-
-__all__ = ["Emulator", "LogRecord", "Reply", "Request", "uid_of"]

@@ -64,7 +64,7 @@ def _person(call: Call, name: str) -> dict[str, object]:
 
 def metadata(call: Call, entry: Entry, times: tuple[str, str]) -> dict[str, object]:
     """The answer of ``/metaData``; ``times`` are created and last updated as the server prints them."""
-    profile, user = call.profile, call.user
+    profile = call.profile
     creator, updater = _person(call, entry.creator), _person(call, entry.updater)
     external = {"external": False} if profile.metadata_external else {}
     found: dict[str, object] = {"created": times[0], "lastUpdated": times[1], "translations": []}
@@ -81,12 +81,12 @@ def metadata(call: Call, entry: Entry, times: tuple[str, str]) -> dict[str, obje
     found["sharing"] = {**owner, **external, "users": users, "userGroups": {}, "public": entry.public}
     found |= {"namespace": entry.namespace, "key": entry.key}
     if profile.metadata_value:
-        found["value"] = entry.secret if entry.secret is not None else entry.value
+        found["value"] = entry.text
     if profile.metadata_access:
         found["access"] = _access(call, entry)
     if profile.metadata_favorites:
         found["favorite"] = False
-    return {**found, "user": creator, "id": entry.uid, "attributeValues": []} if user else found
+    return {**found, "user": creator, "id": entry.uid, "attributeValues": []}
 
 
 def _access(call: Call, entry: Entry) -> dict[str, bool]:
@@ -144,6 +144,7 @@ def put_sharing(call: Call) -> Reply:
     entry.public, entry.users = str(public)[:2] + "------", users
     entry.updated, entry.updater = call.server.clock(), call.user.name
     call.server.storage.update(entry)
+    call.server.texts[True].wrote(entry.owner, entry.namespace, entry.key, None)
     return call.message(200, "Access control set")
 
 
@@ -180,5 +181,3 @@ def _shared_object(call: Call, *, thrown: bool) -> Entry:
 
 def _unmanaged(call: Call) -> Refusal:
     return Refusal(403, "You do not have manage access to this object.", call.profile.unmanaged_sharing_code)
-
-

@@ -33,7 +33,10 @@ _COLUMNS = "namespace, key, uid, value, secret, created, updated, creator, updat
 
 @dataclass
 class Entry:
-    """One row. ``value`` is the database's JSON text or None for NULL; ``secret`` the text of an encrypted entry."""
+    """One row. ``value`` is the database's JSON text or None for NULL; ``secret`` the text of an encrypted entry.
+
+    ``text`` is what a read answers with, as the object cache has it.
+    """
 
     namespace: str
     key: str
@@ -47,6 +50,7 @@ class Entry:
     owner: str = GLOBAL
     public: str = "rw------"
     users: dict[str, str] = field(default_factory=dict)
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class Storage:
         return Token(*row) if row else None
 
 
-def _readable(owner: str, namespace: str, reader: Reader | None) -> tuple[str, tuple[str, ...]]:
+def _readable(owner: str, namespace: str, reader: Reader | None) -> tuple[str, tuple[str | float, ...]]:
     where, values = "owner = ? AND namespace = ?", (owner, namespace)
     if reader is None:
         return where, values
@@ -200,9 +204,9 @@ def _values(entry: Entry) -> tuple[object, ...]:
 class TextCache:
     """Which text of a value a read gets: the one that was sent, or the database's spelling of it.
 
-    A live server keeps objects as they were written and, apart from them, the results of queries. The first read of an
-    entry after any write to its table asks the database and answers in its spelling; later reads find the query's
-    result and take the object, whose text is the one that was sent. Writing by SQL empties both.
+    A live server keeps objects as they were written and, apart from them, the results of queries. The first look at an
+    entry after any write to its table asks the database and finds its spelling; later ones find the query's result and
+    take the object, whose text is the one that was sent. Writing by SQL empties both.
     """
 
     _LIMIT = 1000
@@ -212,8 +216,8 @@ class TextCache:
         self._queries: OrderedDict[Name, int] = OrderedDict()
         self._writes = 0
 
-    def read(self, entry: Entry) -> str | None:
-        """The text that a read of this entry answers with."""
+    def look(self, entry: Entry) -> str | None:
+        """The text that this look at an entry finds."""
         if entry.secret is not None or entry.value is None:
             return entry.secret
         name = (entry.owner, entry.namespace, entry.key)
@@ -223,7 +227,7 @@ class TextCache:
         return entry.value
 
     def wrote(self, owner: str, namespace: str, key: str, text: str | None) -> None:
-        """An entry was written through the session, with this text."""
+        """An entry was written through the session, with this text; None leaves the text as it was."""
         self._writes += 1
         if text is not None:
             _keep(self._objects, (owner, namespace, key), text, self._LIMIT)

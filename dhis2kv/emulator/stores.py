@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from . import jsonb
 from .accounts import Account, new_uid
 from .call import Call
 from .entries import Query, QueryError
-from .messages import NO_STORE, Refusal, Reply, json_reply
+from .messages import NO_STORE, Refusal, Reply, dumps, json_reply
 from .profiles import JSON_UTF8, Texts
 from .sharing import can_read, can_write, is_listed, may_enter, metadata, protection_of
 from .storage import GLOBAL, Entry, Reader
@@ -41,10 +42,18 @@ class Store:
         """The refusal to create a key twice."""
         return Refusal(409, self.texts.key_exists.format(ns=namespace, key=key), self.call.code("E1004"))
 
+    def look(self, namespace: str, key: str) -> Entry | None:
+        """The entry of that name, if there is one."""
+        entry = self.storage.get(self.owner, namespace, key)
+        if entry:
+            entry.text = self.cache.look(entry)
+        return entry
+
     def value_reply(self, entry: Entry) -> Reply:
         """A value as it is; SQL NULL is an empty body without a type."""
-        text = self.cache.read(entry)
-        return Reply(200) if text is None else Reply(200, [("Content-Type", JSON_UTF8)], text.encode())
+        if entry.text is None:
+            return Reply(200)
+        return Reply(200, [("Content-Type", JSON_UTF8)], entry.text.encode())
 
     def check_json(self, key: str, text: str | None) -> None:
         """Refuse what this version's JSON validator does not take."""
@@ -144,10 +153,17 @@ class Store:
         """The reply to an entry's creation."""
         return self.call.message(201, self.texts.created.format(ns=namespace, key=key))
 
-    def listing(self, names: list[str]) -> Reply:
-        """A list of names."""
+    def listing(self, names: Iterable[str]) -> Reply:
+        """A list of names, one after the other into one buffer: a namespace may have more keys than fit twice."""
         self.call.cache_control = NO_STORE
-        return json_reply(200, names)
+        body = bytearray(b"[")
+        for name in names:
+            body += dumps(name)
+            body += b","
+        if len(body) > 1:
+            body.pop()
+        body += b"]"
+        return Reply(200, [("Content-Type", JSON_UTF8)], body)
 
     def answer(self, query: Query, namespace: str, reader: Reader | None) -> Reply:
         """The answer to an entries query."""
@@ -177,7 +193,7 @@ class DataStore(Store):
         """The entry that the caller may read; None where there is none to be seen."""
         if not may_enter(self.call, namespace, write=False):
             return None
-        entry = self.storage.get(GLOBAL, namespace, key)
+        entry = self.look(namespace, key)
         if entry is None or can_read(self.call.user, entry):
             return entry
         if self.profile.sharing_on_reads or protection_of(self.profile, namespace):
@@ -191,7 +207,7 @@ class DataStore(Store):
 
     def get_namespaces(self) -> Reply:
         """GET /dataStore"""
-        return self.listing([ns for ns in self.storage.namespaces(GLOBAL) if is_listed(self.call, ns)])
+        return self.listing(ns for ns in self.storage.namespaces(GLOBAL) if is_listed(self.call, ns))
 
     def get_keys(self, namespace: str) -> Reply:
         """GET /dataStore/{ns} and /dataStore/{ns}/keys"""
@@ -200,7 +216,7 @@ class DataStore(Store):
             self.call.cache_control = NO_STORE
         self._check_namespace(namespace)
         reader = self._reader() if self.profile.sharing_on_lists else None
-        return self.listing(list(self.storage.keys(GLOBAL, namespace, reader, since)))
+        return self.listing(self.storage.keys(GLOBAL, namespace, reader, since))
 
     def _check_namespace(self, namespace: str) -> None:
         if not may_enter(self.call, namespace, write=False) or not self.storage.has_namespace(GLOBAL, namespace):
@@ -269,7 +285,8 @@ class DataStore(Store):
         entry = self.find(namespace, key)
         if entry is None:
             raise self.missing(namespace, key)
-        return json_reply(200, metadata(self.call, entry, (_printed(entry.created), _printed(entry.updated))))
+        times = _printed(entry.created), _printed(entry.updated)
+        return json_reply(200, metadata(self.call, entry, times))
 
     def post_entry(self, namespace: str, key: str) -> Reply:
         """POST /dataStore/{ns}/{key}"""
@@ -285,8 +302,7 @@ class DataStore(Store):
         return self.created(namespace, key)
 
     def _find_unshared(self, namespace: str, key: str) -> Entry | None:
-        visible = may_enter(self.call, namespace, write=False)
-        return self.storage.get(GLOBAL, namespace, key) if visible else None
+        return self.look(namespace, key) if may_enter(self.call, namespace, write=False) else None
 
     def put_entry(self, namespace: str, key: str) -> Reply:
         """PUT /dataStore/{ns}/{key}"""
@@ -312,7 +328,7 @@ class DataStore(Store):
         if entry is None:
             raise self.missing(namespace, key)
         if may_enter(self.call, namespace, write=True) and not can_write(self.call.user, entry):
-            raise self._denied(self.profile.delete_denied_text, entry, value=self.cache.read(entry))
+            raise self._denied(self.profile.delete_denied_text, entry, value=entry.text)
         return self.remove(entry)
 
     def delete_namespace(self, namespace: str) -> Reply:
@@ -340,7 +356,7 @@ class UserStore(Store):
         if not self.profile.user_lists_decide_late:
             self.call.cache_control = NO_STORE
         self._check_namespace(namespace)
-        return self.listing(list(self.storage.keys(self.owner, namespace, None)))
+        return self.listing(self.storage.keys(self.owner, namespace, None))
 
     def _check_namespace(self, namespace: str) -> None:
         if not self.storage.has_namespace(self.owner, namespace):
@@ -353,7 +369,7 @@ class UserStore(Store):
         return self.answer(query, namespace, None)
 
     def _existing(self, namespace: str, key: str) -> Entry:
-        entry = self.storage.get(self.owner, namespace, key)
+        entry = self.look(namespace, key)
         if entry is None:
             raise self.missing(namespace, key)
         return entry
@@ -368,7 +384,7 @@ class UserStore(Store):
     def post_entry(self, namespace: str, key: str) -> Reply:
         """POST /userDataStore/{ns}/{key}"""
         text = self.required_text()
-        if self.storage.get(self.owner, namespace, key):
+        if self.look(namespace, key):
             raise self.exists(namespace, key)
         return self._create(namespace, key, text)
 
@@ -380,7 +396,7 @@ class UserStore(Store):
     def put_entry(self, namespace: str, key: str) -> Reply:
         """PUT /userDataStore/{ns}/{key}"""
         text = self.call.text() if self.profile.put_without_body_deletes else self.required_text()
-        entry = self.storage.get(self.owner, namespace, key)
+        entry = self.look(namespace, key)
         if entry is None:
             if not self.profile.put_creates:
                 raise self.missing(namespace, key)
@@ -440,5 +456,3 @@ def _timestamp(text: str) -> float:
 def _printed(moment: float) -> str:
     """A date as the server prints it: without a zone, in milliseconds."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from .call import Call
@@ -54,7 +55,7 @@ def me(call: Call) -> Reply:
         call.cache_control = NO_STORE
     first, _, last = user.display_name.partition(" ")
     authorities = sorted(user.authorities | ({"ALL"} if user.superuser else set()))
-    about = {
+    about: dict[str, object] = {
         "id": user.uid,
         "username": user.name,
         "firstName": first,
@@ -68,11 +69,11 @@ def me(call: Call) -> Reply:
     return json_reply(200, _only(call, about))
 
 
-def _only(call: Call, whole: dict[str, object]) -> dict[str, object]:
+def _only(call: Call, whole: Mapping[str, object]) -> dict[str, object]:
     """The members that ``fields`` asks for; all of them without it."""
     wanted = {name.strip() for value in [call.parameter("fields") or ""] for name in value.split(",") if name.strip()}
     if not wanted or wanted & {"*", ":all"}:
-        return whole
+        return dict(whole)
     return {name: value for name, value in whole.items() if name in wanted}
 
 
@@ -87,7 +88,7 @@ def create_token(call: Call) -> Reply:
     seconds = expire / 1000 if isinstance(expire, int | float) else call.server.clock() + _MONTH
     token = call.server.accounts.create_token(call.user, seconds)
     response = {
-        "responseType": call.profile.token_response_type,
+        "responseType": call.profile.api_key_response,
         "key": token.key,
         "uid": token.uid,
         "klass": "org.hisp.dhis.security.apikey.ApiToken",
