@@ -262,10 +262,10 @@ def _set(root: Json, steps: Sequence[str | None], new: Json, *, create: bool) ->
     node: Json = root
     for level, step in enumerate(steps, 1):
         last = level == len(steps)
-        if not isinstance(node, (list, dict)):
-            return
         if step is None:
             raise DatabaseRefusal(f"ERROR: path element at position {level} is null")
+        if not isinstance(node, (list, dict)):
+            return
         if isinstance(node, dict):
             if last and (create or step in node):
                 node[step] = new
