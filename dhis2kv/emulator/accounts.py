@@ -10,6 +10,7 @@ import secrets
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from .messages import PRIVATE, Reply, json_reply, page_reply, web_message
 from .profiles import Profile
@@ -17,6 +18,7 @@ from .storage import Storage, Token
 
 ADMIN_UID = "M5zQapPyTZI"
 SESSION_SECONDS = 3600
+SESSION_LIMIT = 10_000  # a client without cookies opens one per request
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ALPHABET = "0123456789" + _LETTERS
 _BEARER = 'Bearer realm="oauth", error="invalid_token", error_description="Invalid access token"'
@@ -126,6 +128,7 @@ class Accounts:
             del self.sessions[session.id]
             return None
         session.used = self.clock()
+        self.sessions[session.id] = self.sessions.pop(session.id)  # the least recently used stands first
         return session
 
     def _by_header(
@@ -145,7 +148,8 @@ class Accounts:
 
     def _basic(self, credentials: str, session: Session | None, headers: dict[str, str]) -> SignIn:
         try:
-            name, colon, password = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
+            padded = credentials + "=" * (-len(credentials) % 4)
+            name, colon, password = base64.b64decode(padded, validate=True).decode("utf-8").partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return SignIn(refusal=self._unauthorized(headers))
         account = self.users.get(name) if colon else None
@@ -184,7 +188,7 @@ class Accounts:
     def _entry_point(self, headers: dict[str, str], base: str) -> Reply:
         if self.profile.unauthorized_asks_for_basic or _is_script(headers):
             return self._unauthorized(headers)
-        return Reply(302, [("Location", self.profile.login_location.format(base=base))])
+        return Reply(302, [("Location", self.profile.login_location.format(base=base, context=urlsplit(base).path))])
 
     # Sessions
 
@@ -209,6 +213,8 @@ class Accounts:
         """Start a session and return its id."""
         session = Session(secrets.token_hex(16).upper(), account, self.clock())
         self.sessions[session.id] = session
+        if len(self.sessions) > SESSION_LIMIT:
+            del self.sessions[next(iter(self.sessions))]
         return session.id
 
 

@@ -75,6 +75,12 @@ class Call:
         """A WebMessage that a controller returns."""
         return json_reply(status, web_message(status, message, **members))
 
+    def mistyped(self, name: str, value: str, kind: str) -> Refusal:
+        """The refusal of a query parameter that is not of its type."""
+        if self.profile.error_codes:
+            return Refusal(400, f"Value '{value}' is not valid for parameter {name}. It should be of type {kind}")
+        return Refusal(self.profile.bad_date_status, f"Invalid {kind} value [{value}]")
+
     def code(self, code: str) -> str | None:
         """An error code, in the versions that have them."""
         return code if self.profile.error_codes else None
@@ -89,7 +95,8 @@ class Call:
         """Whether the client takes a media type."""
         if self.forced:
             return (kind, subtype) == ("application", self.forced)
-        ranges = _MEDIA_TYPE.findall(self.headers.get("accept", "")) or [("*", "*", "")]
+        accept = self.headers.get("accept", "").strip() or "*/*"
+        ranges = _MEDIA_TYPE.findall(accept)
         return any(k in ("*", kind) and s.lower() in ("*", subtype) for k, s, _ in ranges)
 
     def check_content_type(self) -> None:
@@ -101,6 +108,6 @@ class Call:
         if not found:
             raise Refusal(415, f"Invalid mime type \"{sent}\": does not contain '/'")
         kind, subtype, rest = found.groups()
-        if kind != "*" and (kind.lower(), subtype.lower()) != ("application", "json"):
+        if (kind.lower(), subtype.lower()) != ("application", "json"):
             shown = f"{kind}/{subtype}".lower() + re.sub(r"\s", "", rest)
             raise Refusal(415, self.profile.content_type_text.format(type=shown))

@@ -170,7 +170,7 @@ _V44 = Profile(
     api_versions=range(28, 45),
     cuts_any_suffix=False,
     system_ping_cache="no-store",
-    login_location="/login/",
+    login_location="{context}/login/",
     session_renews_cookie=True,
     protections=(_ANDROID_SETTINGS, _METADATASTORE, _ORG_UNIT_PROFILE, _CAPTURE, _SETTINGS_TRANSLATIONS, _SMS_CONFIG),
 )

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def serve_forever(
     name, password = _credentials(superuser)
     ordinary = [_credentials(user) for user in users]
     emulator = Emulator(version, db=db or ":memory:")
+    emulator.log = deque(maxlen=0)  # nobody reads it, and it would grow for as long as the server runs
     emulator.remove_user("admin")
     emulator.add_user(name, password, superuser=True)
     for user, secret in ordinary:

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,9 @@ class Emulator:
     and behind a socket.
 
     :param version: "2.36" to "2.44"
+    ``log`` has a record of every request and ``requests`` their number; ``latency`` is added to every reply, in
+    seconds; ``down`` lets every connection be refused; ``sleep`` is what the hosts wait with.
+
     :param db: the SQLite file to keep entries and tokens in; in memory by default
     :param clock: seconds since 1970; dates, sessions and tokens go by it
     :param context_path: where the server lives, as in "/dhis"
@@ -93,7 +96,8 @@ class Emulator:
         self.sleep: Callable[[float], object] = time.sleep
         self.latency = 0.0
         self.down = False
-        self.log: list[LogRecord] = []
+        self.log: MutableSequence[LogRecord] = []
+        self.requests = 0
         self._lock = threading.RLock()
         self._faults = Faults()
         storage = Storage(db)
@@ -110,11 +114,6 @@ class Emulator:
     def version(self) -> str:
         """The DHIS2 version that is emulated, as in "2.42"."""
         return self.profile.version
-
-    @property
-    def requests(self) -> int:
-        """How many requests came since the start or the last ``reset``."""
-        return len(self.log)
 
     def add_user(self, name: str, password: str, *, superuser: bool = False, authorities: Iterable[str] = ()) -> None:
         """Add an account, or replace the one of that name. ``admin``/``district`` is there from the start."""
@@ -169,6 +168,7 @@ class Emulator:
                 cache.clear()
             self._faults.clear()
             self.log.clear()
+            self.requests = 0
 
     def close(self) -> None:
         """Close the database."""
@@ -210,6 +210,7 @@ class Emulator:
         return delivery
 
     def _record(self, request: Request, status: int | None, account: str | None) -> None:
+        self.requests += 1
         self.log.append(LogRecord(request.method, request.target, dict(request.pairs()), request.body, status, account))
 
     # Answering

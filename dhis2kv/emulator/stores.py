@@ -16,6 +16,7 @@ from .sharing import can_read, can_write, is_listed, may_enter, metadata, protec
 from .storage import GLOBAL, Entry, Reader
 
 _NAME_LIMIT = 255
+_BOOLEANS = dict.fromkeys(("true", "on", "yes", "1"), True) | dict.fromkeys(("false", "off", "no", "0"), False)
 _TOO_LONG = f"ERROR: value too long for type character varying({_NAME_LIMIT})"
 _DATE = re.compile(
     r"(\d{4})(?:-?(\d\d)(?:-?(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?)?)?)?(Z|[+-]\d\d:?\d\d)?"
@@ -74,7 +75,7 @@ class Store:
 
     def insert(self, namespace: str, key: str, text: str | None) -> None:
         """Store a new entry; ``encrypt=true`` keeps its text as it is, out of the database's sight."""
-        encrypt = (self.call.parameter("encrypt") or "").lower() == "true" and text is not None
+        encrypt = self._encrypts() and text is not None
         if max(len(namespace), len(key)) > _NAME_LIMIT:
             raise self._refused(_TOO_LONG)
         value = None if encrypt or text is None else self._jsonb(text)
@@ -82,6 +83,12 @@ class Store:
         secret = text if encrypt else None
         self.storage.add(Entry(namespace, key, new_uid(), value, secret, now, now, name, name, self.owner))
         self.cache.wrote(self.owner, namespace, key, text)
+
+    def _encrypts(self) -> bool:
+        given = self.call.parameter("encrypt") or "false"
+        if given.lower() not in _BOOLEANS:
+            raise self.call.mistyped("encrypt", given, "boolean")
+        return _BOOLEANS[given.lower()]
 
     def change(self, entry: Entry) -> None:
         """Update an existing entry from the request, as this version does it."""
@@ -124,7 +131,7 @@ class Store:
         if not given:
             return None
         if not re.fullmatch(r"[+-]?\d{1,10}", given.strip()):
-            raise Refusal(400, f"Value '{given}' is not valid for parameter roll. It should be of type Integer")
+            raise self.call.mistyped("roll", given, "Integer")
         return int(given)
 
     def _jsonb(self, text: str) -> str:
