@@ -34,7 +34,7 @@ class Absent(enum.Enum):
 ABSENT: Final = Absent.ABSENT
 
 
-class InvalidJson(ValueError):  # noqa: N818 - says what the text is; the caller makes an error message of it
+class InvalidJson(ValueError):
     """This version's validator refuses the text."""
 
 

@@ -21,11 +21,11 @@ MAX_DEPTH = 1000
 _MAX_DIGITS, _MAX_SCALE, _MAX_EXPONENT = 131072, 16383, (2**31 - 1) // 2
 
 
-class TooDeep(ValueError):  # noqa: N818 - as above
+class TooDeep(ValueError):
     """The nesting exceeds ``MAX_DEPTH``; a real server's stack overflows somewhere there (an HTML 500)."""
 
 
-class DatabaseRefusal(ValueError):  # noqa: N818 - the database's no, of which the caller makes an error message
+class DatabaseRefusal(ValueError):
     """The database refuses the value; ``message`` is its text as a client would see it."""
 
     def __init__(self, message: str) -> None:
