@@ -86,7 +86,7 @@ class Profile:
     put_creates: bool = True
     put_without_body_deletes: bool = True
     missing_body_status: int = 400
-    updates_by_sql: bool = True  # has path and roll, and touches neither the date nor the encrypted text
+    path_and_roll: bool = True  # has path and roll, and touches neither the date nor the encrypted text
     put_checks_json: bool = True
     json_trailing_commas: bool = True
     json_leading_zeros: bool = True
@@ -223,7 +223,7 @@ _V40 = replace(
     login_config_route=False,
     put_without_body_deletes=False,
     missing_body_status=500,
-    updates_by_sql=False,
+    path_and_roll=False,
     put_checks_json=False,
     query_mistyped_text="null",
     metadata_external=True,

@@ -92,7 +92,7 @@ class Store:
 
     def change(self, entry: Entry) -> None:
         """Update an existing entry from the request, as this version does it."""
-        if self.profile.updates_by_sql:
+        if self.profile.path_and_roll:
             self._change_by_sql(entry)
         else:
             self._change_object(entry)
