@@ -226,7 +226,7 @@ def roll(current: str | None, value: str | None, size: int, path: str | None) ->
     root = parse(current)
     old: Json | Absent = ABSENT if None in steps else extract(root, [step for step in steps if step is not None])
     if isinstance(old, list):
-        rolled = old[1:] if size < 0 or len(old) >= size else old
+        rolled = old[1:] if len(old) >= size else old
         new = [*rolled, new]
     elif old is None or old is ABSENT:
         new = [new]

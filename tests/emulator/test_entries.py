@@ -135,6 +135,7 @@ CONDITIONS = {
         ("filter=n:in:[one,-7,]", "bg"),
         ("filter=n:!in:[one]", "ghijl"),
         ("filter=n:in:[,]", ""),
+        ("filter=n:!in:[,]", ""),
         ("filter=n:in:[]", "l"),
         ("filter=n:empty", "cl"),
         ("filter=n:!empty", "bdghij"),

@@ -241,6 +241,7 @@ def test_equal_numbers_of_different_spelling_are_equal():
         ("[1, 2]", None, 2, "[2, 9]"),
         ("[1, 2, 3]", None, 1, "[2, 3, 9]"),
         ("[]", None, 0, "[9]"),
+        ("[1, 2]", None, -1, "[2, 9]"),
         ("null", None, 3, "[9]"),
         ('{"a": 1}', None, 3, "9"),
         (None, None, 3, "9"),
