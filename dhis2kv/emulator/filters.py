@@ -94,20 +94,6 @@ class Operator:
     open_end: bool = False
 
 
-def _likes() -> list[Operator]:
-    """The pattern operators: case-sensitive and not, each for a part, the start and the end, each also negated."""
-    out = []
-    for like, starts, ends in (("like", None, None), ("ilike", "startswith", "endswith")):
-        if like == "ilike":
-            out.append(Operator(("ieq",), "=", ignores_case=True))
-        for name, alias, at_start, at_end in ((like, None, False, False), (f"${like}", starts, True, False),
-                                              (f"{like}$", ends, False, True)):  # fmt: skip
-            for no, sql in (("", "like"), ("!", "not like")):
-                names = tuple(f"{no}{n}" for n in (name, alias) if n)
-                out.append(Operator(names, sql, False, like == "ilike", not at_start, not at_end))
-    return out
-
-
 _OPERATORS = {
     name: op
     for op in (
@@ -123,7 +109,19 @@ _OPERATORS = {
         Operator(("lte", "le"), "<="),
         Operator(("gt",), ">"),
         Operator(("gte", "ge"), ">="),
-        *_likes(),
+        Operator(("like",), "like", open_start=True, open_end=True),
+        Operator(("!like",), "not like", open_start=True, open_end=True),
+        Operator(("$like",), "like", open_end=True),
+        Operator(("!$like",), "not like", open_end=True),
+        Operator(("like$",), "like", open_start=True),
+        Operator(("!like$",), "not like", open_start=True),
+        Operator(("ieq",), "=", ignores_case=True),
+        Operator(("ilike",), "like", ignores_case=True, open_start=True, open_end=True),
+        Operator(("!ilike",), "not like", ignores_case=True, open_start=True, open_end=True),
+        Operator(("$ilike", "startswith"), "like", ignores_case=True, open_end=True),
+        Operator(("!$ilike", "!startswith"), "not like", ignores_case=True, open_end=True),
+        Operator(("ilike$", "endswith"), "like", ignores_case=True, open_start=True),
+        Operator(("!ilike$", "!endswith"), "not like", ignores_case=True, open_start=True),
     )
     for name in op.names
 }
