@@ -1,3 +1,75 @@
-"""The DHIS2 data store as a dict."""
+"""The DHIS2 data store as a dict: ``store["app"]["cfg"] = {...}``.
+
+The names are loaded at first use, so that importing the package costs nothing: its pytest plugin is imported by every
+run of pytest where it is installed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dhis2kv.cache import Cache as Cache
+    from dhis2kv.datastore import Datastore as Datastore
+    from dhis2kv.errors import BulkError as BulkError
+    from dhis2kv.errors import Changed as Changed
+    from dhis2kv.errors import Dhis2kvError as Dhis2kvError
+    from dhis2kv.errors import Forbidden as Forbidden
+    from dhis2kv.errors import InvalidKey as InvalidKey
+    from dhis2kv.errors import InvalidValue as InvalidValue
+    from dhis2kv.errors import KeyExists as KeyExists
+    from dhis2kv.errors import KeyNotFound as KeyNotFound
+    from dhis2kv.errors import NotAuthenticated as NotAuthenticated
+    from dhis2kv.errors import NotStored as NotStored
+    from dhis2kv.errors import ReadOnly as ReadOnly
+    from dhis2kv.errors import Rejected as Rejected
+    from dhis2kv.errors import ServerError as ServerError
+    from dhis2kv.errors import TimedOut as TimedOut
+    from dhis2kv.errors import Unaddressable as Unaddressable
+    from dhis2kv.errors import Unreachable as Unreachable
+    from dhis2kv.query import Query as Query
+    from dhis2kv.store import Namespace as Namespace
+    from dhis2kv.store import Store as Store
+
+_HOME = {
+    "Cache": "cache",
+    "Datastore": "datastore",
+    "Query": "query",
+    "Namespace": "store",
+    "Store": "store",
+} | dict.fromkeys(
+    (
+        "BulkError",
+        "Changed",
+        "Dhis2kvError",
+        "Forbidden",
+        "InvalidKey",
+        "InvalidValue",
+        "KeyExists",
+        "KeyNotFound",
+        "NotAuthenticated",
+        "NotStored",
+        "ReadOnly",
+        "Rejected",
+        "ServerError",
+        "TimedOut",
+        "Unaddressable",
+        "Unreachable",
+    ),
+    "errors",
+)
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -21,7 +21,7 @@ _FILTERABLE = re.compile(r"[\w.-]+")
 _PATH = re.compile(r"(?!null(\.|$))[\w-]+(\.(?!null(\.|$))[\w-]+)*", re.I)
 
 
-class _Unreadable(Exception):  # noqa: N818 - a signal inside this module, not an error
+class _Unreadable(Exception):
     """A bulk answer that says nothing certain; ``keys`` where it was a listing of keys instead."""
 
     def __init__(self, keys: list[str] | None = None) -> None:
@@ -574,7 +574,7 @@ class Datastore:
         if failed:
             key, first = next(iter(failed.items()))
             raise errors.BulkError(
-                f"{len(done)} of {total} entries done, {len(failed)} failed ({key!r}: {first}), {len(untried)} not tried",
+                f"{len(done)} of {total} done, {len(failed)} failed ({key!r}: {first}), {len(untried)} not tried",
                 done=done,
                 failed=failed,
                 untried=untried,

@@ -1,0 +1,68 @@
+"""Every example of README.rst runs, and gives what the README says.
+
+Examples of one section share their names and a server, whose address is https://dhis2.example.org; ``store`` is a
+store there. A comment ``.. needs: NAME`` before an example names a module that it needs, and
+``.. invisible-code-block: python`` hides preparations from the reader.
+"""
+
+import doctest
+import importlib
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+import requests
+
+from dhis2kv import Store
+from dhis2kv.emulator import Emulator
+
+README = Path(__file__).parents[1] / "README.rst"
+HEADING = re.compile(r"^(?P<title>\S.*)\n(?P<line>([=\-~^])\3+)$", re.M)
+BLOCK = re.compile(
+    r"^\.\. (?:needs: (?P<needs>.+)|(?:invisible-)?code-block:: ?python\n(?:\s*\n)?(?P<code>(?:(?: {4}.*)?\n)+))"
+    r"|^\.\. invisible-code-block: python\n(?:\s*\n)?(?P<hidden>(?:(?: {4}.*)?\n)+)",
+    re.M,
+)
+
+
+def sections():
+    """Title and examples of each section that has any: (code, modules that it needs, its line)."""
+    text = README.read_text(encoding="utf-8") + "\n"
+    heads = [match for match in HEADING.finditer(text) if len(match["line"]) >= len(match["title"])]
+    for head, end in zip(heads, [*(match.start() for match in heads[1:]), len(text)], strict=True):
+        examples, needs = [], []
+        for block in BLOCK.finditer(text, head.end(), end):
+            if block["needs"]:
+                needs = [name.strip() for name in block["needs"].split(",")]
+                continue
+            code = textwrap.dedent(block["code"] or block["hidden"])
+            examples.append((code, needs, text.count("\n", 0, block.start()) + 2))
+            needs = []
+        if examples:
+            yield pytest.param(examples, id=head["title"])
+
+
+@pytest.mark.parametrize("examples", sections())
+def test_the_examples_of_a_section_run(examples, monkeypatch, tmp_path):
+    """The examples of this section do what the README says."""
+    emulator = Emulator()
+    adapter = emulator.session().get_adapter("https://dhis2.example.org")
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", lambda self, *args, **kw: adapter.send(*args, **kw))
+    monkeypatch.chdir(tmp_path)
+    names = {"store": Store("https://dhis2.example.org", auth=("admin", "district")), "__name__": "readme"}
+    for code, needs, line in examples:
+        for module in needs:
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as missing:
+                pytest.skip(f"line {line} needs {missing.name}")
+        if ">>>" in code:
+            example = doctest.DocTestParser().get_doctest(code, names, "README.rst", "README.rst", line)
+            report = []
+            runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+            failed = runner.run(example, out=report.append, clear_globs=False).failed
+            names.update(example.globs)
+            assert not failed, "".join(report)
+        else:
+            exec(compile("\n" * line + code, "README.rst", "exec"), names)
