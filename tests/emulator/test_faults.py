@@ -104,7 +104,9 @@ def test_latency_is_slept_by_the_host(host: Host) -> None:
 
 
 @pytest.mark.parametrize("done", [False, True])
-@pytest.mark.parametrize(("duplicate", "words"), [(False, "already exists in namespace"), (True, "duplicate key value")])
+@pytest.mark.parametrize(
+    ("duplicate", "words"), [(False, "already exists in namespace"), (True, "duplicate key value")]
+)
 def test_lost_put(host: Host, done: bool, duplicate: bool, words: str) -> None:
     """``put_race``: a PUT gets 409 in either text, whether or not the server had acted."""
     host.emulator.fail("put_race", done=done, duplicate=duplicate)

@@ -1,0 +1,110 @@
+"""Serving from the command line: the first line on stdout, the end on a signal, seeds, accounts, addresses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dhis2kv.emulator import Emulator
+from dhis2kv.emulator.serve import load_seed, serve_forever
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process and its URL."""
+    command = [sys.executable, "-m", "dhis2kv.emulator", "--port", "0", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(url: str, credentials: str) -> Any:
+    """A JSON value as an account reads it."""
+    signed = {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=signed), timeout=10) as reply:
+        return json.load(reply)
+
+
+SEED = {
+    "dhis2kv": 1,
+    "dataStore": {"app": {"cfg": {"theme": "dark"}, "secret": "pw"}},
+    "userDataStore": {"app": {"mine": 1}},
+    "encrypted": {"dataStore": {"app": ["secret"]}},
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    """The URL comes first, when it answers; seed, accounts and version are as asked; a signal ends it quietly."""
+    seed = tmp_path / "seed.json"
+    seed.write_text(json.dumps(SEED), encoding="utf-8")
+    options = ["--seed", str(seed), "--version", "2.40", "--superuser", "root:r-Passw0rd", "--user", "ann:a:b"]
+    with running(*options) as (process, url):
+        assert url.startswith("http://127.0.0.1:")
+        assert get(f"{url}/api/dataStore/app/cfg", "ann:a:b") == {"theme": "dark"}
+        assert get(f"{url}/api/userDataStore/app/mine", "root:r-Passw0rd") == 1
+        assert get(f"{url}/api/system/info", "root:r-Passw0rd")["version"].startswith("2.40")
+        process.send_signal(number)
+        assert process.communicate(timeout=10) == ("", "")
+        assert process.returncode == 0
+
+
+def test_restart_keeps_data_and_seeds_only_what_is_absent(tmp_path: Path) -> None:
+    """What was written stays across a killed process, and a seed does not overwrite it."""
+    seed, db = tmp_path / "seed.json", str(tmp_path / "store.db")
+    seed.write_text(json.dumps(SEED), encoding="utf-8")
+    options = ["--db", db, "--seed", str(seed)]
+    with running(*options) as (process, url):
+        change = urllib.request.Request(f"{url}/api/dataStore/app/cfg", b"2", method="PUT")
+        change.add_header("Authorization", "Basic YWRtaW46ZGlzdHJpY3Q=")
+        change.add_header("Content-Type", "application/json")
+        urllib.request.urlopen(change, timeout=10).close()
+        process.kill()
+    with running(*options) as (_, url):
+        assert get(f"{url}/api/dataStore/app/cfg", "admin:district") == 2
+        assert sorted(get(f"{url}/api/dataStore/app", "admin:district")) == ["cfg", "secret"]
+
+
+def test_another_address_is_warned_about() -> None:
+    """Only the loopback is served unless another address is named, and then stderr warns."""
+    with running("--host", "0.0.0.0") as (process, url):
+        assert url.startswith("http://0.0.0.0:")
+        process.terminate()
+        assert "other machines" in process.communicate(timeout=10)[1]
+
+
+def test_seeded_secret_is_encrypted(emulator: Emulator) -> None:
+    """What a seed lists as encrypted is stored so: read singly, and hidden in bulk."""
+    load_seed(emulator, SEED, superuser="admin")
+    with emulator.session() as session:
+        session.auth = ("admin", "district")
+        assert session.get("http://x/api/dataStore/app/secret").json() == "pw"
+        bulk = session.get("http://x/api/dataStore/app?fields=.&headless=true&includeAll=true").json()
+    assert {entry["key"]: entry["value"] for entry in bulk} == {"cfg": {"theme": "dark"}, "secret": None}
+
+
+@pytest.mark.parametrize("seed", [[], {}, {"dhis2kv": 2}])
+def test_other_json_is_no_seed(emulator: Emulator, seed: object) -> None:
+    """A file that is no export is refused in a sentence."""
+    with pytest.raises(ValueError, match="no export"):
+        load_seed(emulator, seed, superuser="admin")
+
+
+def test_account_without_password_is_refused() -> None:
+    """An account is NAME:PASSWORD, or an error says so before anything is served; a secret is not repeated."""
+    with pytest.raises(ValueError, match="NAME:PASSWORD, and 'ann'"):
+        serve_forever(port=0, users=["ann"])
