@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,12 @@ from .profiles import Profile
 from .storage import Storage, TextCache
 
 _MEDIA_TYPE = re.compile(r"\s*([^\s/;,]+)/([^\s/;,]+)\s*((?:;[^,]*)?)")
+
+
+def _charset(content_type: str) -> str:
+    """Python's name for the charset of a media type; raises LookupError where it has none for it."""
+    found = re.search(r";\s*charset\s*=\s*\"?([^\s;\"]+)", content_type, re.I)
+    return codecs.lookup(found[1]).name if found else "utf-8"
 
 
 @dataclass
@@ -66,10 +73,8 @@ class Call:
         """The body as text in the charset that its Content-Type names; None where there is no body."""
         if not self.body:
             return None
-        charset = re.search(r";\s*charset\s*=\s*\"?([^\s;\"]+)", self.headers.get("content-type", ""), re.I)
-        if charset is None or charset[1].lower() in ("utf-8", "utf8"):
-            return decode_utf8(self.body)
-        return self.body.decode(charset[1], "replace")
+        charset = _charset(self.headers.get("content-type", ""))
+        return decode_utf8(self.body) if charset == "utf-8" else self.body.decode(charset, "replace")
 
     def message(self, status: int, message: str | None, **members: object) -> Reply:
         """A WebMessage that a controller returns."""
@@ -107,6 +112,10 @@ class Call:
             raise Refusal(415, self.profile.content_type_missing_text)
         if not found:
             raise Refusal(415, f"Invalid mime type \"{sent}\": does not contain '/'")
+        try:
+            _charset(sent)
+        except LookupError as error:
+            raise Refusal(415, f'Invalid mime type "{sent}": unsupported charset') from error
         kind, subtype, rest = found.groups()
         if (kind.lower(), subtype.lower()) != ("application", "json"):
             shown = f"{kind}/{subtype}".lower() + re.sub(r"\s", "", rest)

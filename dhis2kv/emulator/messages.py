@@ -59,7 +59,7 @@ class Reply:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
-class Refusal(Exception):  # noqa: N818 - an answer on its way out, as are the next two
+class Refusal(Exception):
     """The server's own no: becomes a WebMessage with this status.
 
     ``thrown`` tells an exception that a handler of Spring turned into a message from a message that a controller
@@ -71,7 +71,7 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, as are the n
         self.status, self.message, self.code, self.thrown = status, message, code, thrown
 
 
-class Page(Exception):  # noqa: N818 - as above
+class Page(Exception):
     """The container's no: an HTML page with this status."""
 
     def __init__(self, status: int) -> None:
@@ -79,7 +79,7 @@ class Page(Exception):  # noqa: N818 - as above
         self.status = status
 
 
-class NoResource(Exception):  # noqa: N818 - as above
+class NoResource(Exception):
     """No route has this path."""
 
 

@@ -135,11 +135,11 @@ def put_sharing(call: Call) -> Reply:
     _check_access(public, "public access")
     users: dict[str, str] = {}
     known = {account.uid for account in call.server.accounts.users.values()}
-    for given in wanted.get("userAccesses") or ():
+    for given in _accesses(wanted, "userAccesses"):
         _check_access(given.get("access"), "user access")
         if given.get("id") in known:
             users[given["id"]] = given["access"][:2] + "------"
-    for given in wanted.get("userGroupAccesses") or ():  # there are no user groups here, as there are no roles
+    for given in _accesses(wanted, "userGroupAccesses"):  # there are no user groups here, as there are no roles
         _check_access(given.get("access"), "user group access")
     entry.public, entry.users = str(public)[:2] + "------", users
     entry.updated, entry.updater = call.server.clock(), call.user.name
@@ -155,6 +155,13 @@ def _wanted(call: Call) -> dict[str, Any]:
         raise Refusal(400, str(error)) from error
     wanted = found.get("object") if isinstance(found, dict) else None
     return wanted if isinstance(wanted, dict) else {}
+
+
+def _accesses(wanted: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = wanted.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(given, dict) for given in found):
+        raise Refusal(400, f"Cannot deserialize value of `{name}`")
+    return found
 
 
 def _check_access(access: object, kind: str) -> None:
