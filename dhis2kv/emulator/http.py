@@ -30,9 +30,7 @@ class MalformedRequestError(Exception):
 class ServedEmulator:
     """An emulator that is served: a context manager. ``url`` is where; ``close()`` ends it and its connections."""
 
-    def __init__(
-        self, emulator: Emulator, host: str, port: int, *, idle_seconds: float = 20.0, requests_each: int = 100
-    ) -> None:
+    def __init__(self, emulator: Emulator, host: str, port: int, *, idle_seconds: float, requests_each: int) -> None:
         self._server = _Server((host, port), emulator, idle_seconds, requests_each)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.server_address[1]}{emulator.context_path}"
@@ -159,6 +157,9 @@ class _Connection(socketserver.StreamRequestHandler):
         parts = [memoryview(f"{start}{''.join(lines)}\r\n".encode("latin-1"))]
         if not head:
             parts.append(memoryview(reply.body))
+        if not hasattr(self.connection, "sendmsg"):  # Windows
+            self.connection.sendall(b"".join(parts))
+            return
         # One send for head and body, which are not joined: a large answer would need its size twice.
         while parts:
             sent = self.connection.sendmsg(parts)

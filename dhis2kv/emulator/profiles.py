@@ -47,23 +47,23 @@ class Profile:
     # Tomcat, the firewall, and how a path finds its handler
     invalid_utf8_is_refused: bool = True
     firewall_status: int = 400
-    cuts_any_suffix: bool = True
-    slashed_get_is_no_store: bool = False
+    cuts_any_suffix: bool = True  # of the last segment; else only a registered one
+    slashed_get_is_no_store: bool = False  # a path that ends with a slash has no ETag
     wrong_context_redirects: bool = True
     root_location: str = "{base}/apps/"
 
     # The shape of messages
     error_type: str = JSON
-    error_codes: bool = True
+    error_codes: bool = True  # E1003, E1004, E1005
     read_denied_code: str | None = "E1006"
-    errors_are_always_private: bool = False
-    xml_messages: bool = False
-    messages_follow_accept: bool = True
+    errors_are_always_private: bool = False  # even where a list had said no-store
+    xml_messages: bool = False  # messages to clients that take XML and no JSON
+    messages_follow_accept: bool = True  # a client that takes neither gets a 406 page
     method_text: str = "Request method '{method}' is not supported"
     content_type_text: str = "Content-Type '{type}' is not supported"
     content_type_missing_text: str = "Content-Type is not supported"
     unmanaged_sharing_code: str | None = "E1006"
-    missing_object_is_private: bool = False
+    missing_object_is_private: bool = False  # the 404 of GET /api/sharing
 
     # Routes and their parameters
     keys_route: bool = True
@@ -77,7 +77,7 @@ class Profile:
     system_ping_cache: str = "no-cache, no-store, max-age=0, must-revalidate"
     me_is_no_store: bool = False
     me_has_username: bool = True
-    info_fields: bool = True
+    info_fields: bool = True  # /api/system/info?fields=
     sharing_cache: str = "no-cache"
     bad_date_status: int = 400
     bad_date_text: str = "Value '{value}' is not valid for parameter lastUpdated. Invalid format: \"{value}\""
@@ -86,14 +86,14 @@ class Profile:
     put_creates: bool = True
     put_without_body_deletes: bool = True
     missing_body_status: int = 400
-    path_and_roll: bool = True  # has path and roll, and touches neither the date nor the encrypted text
-    put_checks_json: bool = True
+    path_and_roll: bool = True  # updates by SQL, which touch neither the date nor the encrypted text
+    put_checks_json: bool = True  # also of an entry that exists; else the database does
     json_trailing_commas: bool = True
     json_leading_zeros: bool = True
     json_checks_hex_digits: bool = False
     json_stops_after_value: bool = False
     database_refusal_status: int = 409
-    database_refusal_text: str | None = None
+    database_refusal_text: str | None = None  # None: in the words of the database
 
     # The entries query
     query_checks_parameters: bool = True
@@ -104,28 +104,28 @@ class Profile:
     query_mistyped_text: str = "Parameter value [{value}] did not match expected type [java.lang.String (n/a)]"
 
     # The per-user store
-    username_parameter: str | None = "username"
+    username_parameter: str | None = "username"  # as the refusal calls it; None: not listened to
     user_entry_is_no_store: bool = False
-    user_lists_decide_late: bool = False
+    user_lists_decide_late: bool = False  # no-store only where there is a list
     user_update_status: int = 200
     user_namespace_delete_always_ok: bool = False
 
     # Who may do what
     protections: tuple[Protection, ...] = ()
-    hidden_from_everybody: bool = False
+    hidden_from_everybody: bool = False  # superusers included
     sharing_on_reads: bool = True
     sharing_on_lists: bool = True
     sharing_on_namespace_delete: bool = True
-    sharing_before_existence: bool = True
+    sharing_before_existence: bool = True  # whether POST, PUT and DELETE first ask if the entry may be read
     read_denied_text: str = "Access denied for key '{key}' in namespace '{ns}'"
     update_denied_text: str = "Access denied for key '{key}' in namespace '{ns}'"
     delete_denied_text: str = "Access denied for key '{key}' in namespace '{ns}'"
     namespace_denied_text: str = "Access denied for key '{key}' in namespace '{ns}'"
-    hidden_query_is_empty: bool = False
+    hidden_query_is_empty: bool = False  # the entries query of a hidden namespace: 200 without a body
 
     # metaData
     metadata_value: bool = False
-    metadata_external: bool = False
+    metadata_external: bool = False  # external access, and sharing in its older form beside
     metadata_access: bool = True
     metadata_externalize: bool = False
     metadata_favorites: bool = False
@@ -136,15 +136,15 @@ class Profile:
     api_key_response: str = "ObjectReport"
     token_checksum: bool = True
     token_failure_has_message: bool = True
-    bearer_is_oauth: bool = False
+    bearer_is_oauth: bool = False  # Bearer tokens are refused in the words of OAuth
     unauthorized_has_message: bool = True
-    unauthorized_asks_for_basic: bool = False
+    unauthorized_asks_for_basic: bool = False  # instead of leading to the login page
     login_location: str = "{base}/login/"
-    anonymous_session: str = "never"
-    session_renews_cookie: bool = False
+    anonymous_session: str = "never"  # to whom a refusal gives one: "always", "anonymous", "saved request"
+    session_renews_cookie: bool = False  # every reply within a session sets its cookie again
     bad_password_ends_session: bool = False
-    public_suffixes: bool = True
-    anonymous_is_refused: bool = True
+    public_suffixes: bool = True  # paths that end like public ones need no sign-in
+    anonymous_is_refused: bool = True  # by the handlers then, with 409
 
     # The two stores' texts
     texts: Texts = Texts()

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .http import ServedEmulator
 from .profiles import PROFILES
 from .server import Emulator
 
@@ -56,7 +55,7 @@ def serve_forever(
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with ServedEmulator(emulator, host or LOOPBACK, port) as served:
+    with emulator.serve(host or LOOPBACK, port) as served:
         print(served.url, flush=True)
         ended.wait()
     emulator.close()

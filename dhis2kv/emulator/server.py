@@ -183,11 +183,17 @@ class Emulator:
 
         return session_for(self)
 
-    def serve(self, host: str = "127.0.0.1", port: int = 0) -> ServedEmulator:
-        """Serve on a socket until closed: a context manager with ``url`` and ``close()``. Port 0 takes a free one."""
+    def serve(
+        self, host: str = "127.0.0.1", port: int = 0, *, idle_seconds: float = 20.0, requests_each: int = 100
+    ) -> ServedEmulator:
+        """Serve on a socket until closed: a context manager with ``url`` and ``close()``. Port 0 takes a free one.
+
+        A connection is closed after ``idle_seconds`` without a request and after ``requests_each`` requests, by default
+        as live servers do it.
+        """
         from .http import ServedEmulator
 
-        return ServedEmulator(self, host, port)
+        return ServedEmulator(self, host, port, idle_seconds=idle_seconds, requests_each=requests_each)
 
     def fail(self, kind: str, **how: Any) -> Fault:
         """Let coming requests go wrong; see :class:`~dhis2kv.emulator.faults.Fault` for kinds and options."""

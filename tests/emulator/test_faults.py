@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import threading
 
 import pytest
 import requests
@@ -84,13 +85,12 @@ def test_html_with_200(host: Host) -> None:
 
 def test_slow(host: Host) -> None:
     """``slow``: the server acts, but its reply comes after the client's patience."""
-    if host.served:
-        host.emulator.fail("slow", seconds=0.2)
-    else:
-        host.emulator.sleep = lambda seconds: None
-        host.emulator.fail("slow")
+    patience_is_over = threading.Event()
+    host.emulator.sleep = (lambda _: patience_is_over.wait(10)) if host.served else (lambda _: None)
+    host.emulator.fail("slow")
     with pytest.raises(requests.ReadTimeout):
         host.ask("PUT", CFG, json=1, timeout=(5, 0.05))
+    patience_is_over.set()
     assert host.ask("GET", CFG).json() == 1
 
 

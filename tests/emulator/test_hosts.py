@@ -79,7 +79,7 @@ def test_head_has_a_length_and_no_body(served: ServedEmulator, emulator: Emulato
 
 def test_connection_ends_after_its_requests(emulator: Emulator) -> None:
     """The last request that a connection may carry is answered with ``Connection: close``, and it is closed."""
-    with ServedEmulator(emulator, "127.0.0.1", 0, requests_each=2) as served, connect(served) as connection:
+    with emulator.serve(requests_each=2) as served, connect(served) as connection:
         connection.sendall(get("/api/system/ping"))
         assert receive(connection)[0].headers["Connection"] is None
         connection.sendall(get("/api/system/ping"))
@@ -89,7 +89,7 @@ def test_connection_ends_after_its_requests(emulator: Emulator) -> None:
 
 def test_idle_connection_is_closed(emulator: Emulator) -> None:
     """A connection on which nothing comes for the idle time is closed without a word."""
-    with ServedEmulator(emulator, "127.0.0.1", 0, idle_seconds=0.05) as served, connect(served) as connection:
+    with emulator.serve(idle_seconds=0.05) as served, connect(served) as connection:
         assert connection.recv(1) == b""
 
 

@@ -212,9 +212,11 @@ def test_sessions_do_not_grow_without_end(emulator: Emulator, monkeypatch: pytes
     """A client without cookies opens a session per request; the oldest are forgotten, the one in use is not."""
     monkeypatch.setattr("dhis2kv.emulator.accounts.SESSION_LIMIT", 10)
     cookie = ask(emulator, "GET", "/api/me").header("Set-Cookie") or ""
+    unused = ask(emulator, "GET", "/api/me").header("Set-Cookie") or ""
     for _ in range(30):
         ask(emulator, "GET", "/api/me")
         assert ask(emulator, "GET", "/api/me", as_=None, Cookie=cookie).status == 200
+    assert ask(emulator, "GET", "/api/me", as_=None, Cookie=unused).status == 401
 
 
 def test_database_file_outlives_the_emulator(tmp_path: Path) -> None:
