@@ -257,7 +257,7 @@ class Namespace(MutableMapping[str, Any]):
 
     def __init__(self, store: Store, name: str, *, encrypt: bool = False) -> None:
         self._store, self._name, self._encrypt = store, name, encrypt
-        self._datastore, self._cache, self._at = store.datastore, store._cache, {"user": store._is_user}
+        self._datastore, self._cache, self._is_user = store.datastore, store._cache, store._is_user
 
     @property
     def name(self) -> str:
@@ -275,16 +275,16 @@ class Namespace(MutableMapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if self._cache is None:
-            return self._datastore.get(self._name, key, **self._at)
+            return self._datastore.get(self._name, key, user=self._is_user)
         return self._cache.value(
-            self._store._place(self._name, key), lambda: self._datastore.get_text(self._name, key, **self._at)
+            self._store._place(self._name, key), lambda: self._datastore.get_text(self._name, key, user=self._is_user)
         )
 
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):
             raise TypeError(f"a key is a str, not {type(key).__name__}")
         known = self._cache.known(self._store._place(self._name, key)) if self._cache else None
-        return self._datastore.exists(self._name, key, **self._at) if known is None else known
+        return self._datastore.exists(self._name, key, user=self._is_user) if known is None else known
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys())
@@ -310,9 +310,9 @@ class Namespace(MutableMapping[str, Any]):
         It comes from one statement of the server's database, so that it is consistent. {} where there is no namespace.
         """
         if self._cache is None:
-            return self._datastore.get_all(self._name, **self._at)
+            return self._datastore.get_all(self._name, user=self._is_user)
         return self._cache.entries(
-            self._store._place(self._name), lambda: self._datastore.get_all(self._name, texts=True, **self._at)
+            self._store._place(self._name), lambda: self._datastore.get_all(self._name, texts=True, user=self._is_user)
         )
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
@@ -320,7 +320,7 @@ class Namespace(MutableMapping[str, Any]):
 
         Asks the server, whatever is cached.
         """
-        return self._datastore.get_many(self._name, keys, **self._at)
+        return self._datastore.get_many(self._name, keys, user=self._is_user)
 
     def refresh(self, key: str | None = None) -> None:
         """Forget what the cache holds of a key, or of the whole namespace; sends nothing."""
@@ -344,7 +344,7 @@ class Namespace(MutableMapping[str, Any]):
     def _keys(self) -> list[str]:
         def fetch() -> list[str]:
             try:
-                return self._datastore.list_keys(self._name, **self._at)
+                return self._datastore.list_keys(self._name, user=self._is_user)
             except errors.KeyNotFound:
                 return []
 
@@ -357,18 +357,18 @@ class Namespace(MutableMapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         with self._writing(key):
-            self._datastore.delete(self._name, key, **self._at)
+            self._datastore.delete(self._name, key, user=self._is_user)
 
     def set(self, key: str, value: Any, *, encrypt: bool = False) -> None:
         """Create or update an entry, encrypted on request; see ``Datastore.set``."""
         with self._writing(key):
-            self._datastore.set(self._name, key, value, encrypt=encrypt or self._encrypt, **self._at)
+            self._datastore.set(self._name, key, value, encrypt=encrypt or self._encrypt, user=self._is_user)
 
     def add(self, key: str, value: Any) -> bool:
         """Create an entry, atomically; one request. False when there is one, which stays as it is."""
         with self._writing(key):
             try:
-                self._datastore.create(self._name, key, value, encrypt=self._encrypt, **self._at)
+                self._datastore.create(self._name, key, value, encrypt=self._encrypt, user=self._is_user)
             except errors.KeyExists:
                 return False
         return True
@@ -380,16 +380,16 @@ class Namespace(MutableMapping[str, Any]):
         """
         for _ in range(2):
             try:
-                return self._datastore.get(self._name, key, **self._at)
+                return self._datastore.get(self._name, key, user=self._is_user)
             except errors.KeyNotFound:
                 if self.add(key, default):
                     return default
-        return self._datastore.get(self._name, key, **self._at)
+        return self._datastore.get(self._name, key, user=self._is_user)
 
     def pop(self, key: str, default: Any = _MISSING) -> Any:
         """Remove an entry and return its value, or the default when it is absent; two requests."""
         try:
-            value = self._datastore.get(self._name, key, **self._at)
+            value = self._datastore.get(self._name, key, user=self._is_user)
             del self[key]
         except (errors.KeyNotFound, errors.InvalidKey):
             if default is _MISSING:
@@ -400,7 +400,7 @@ class Namespace(MutableMapping[str, Any]):
     def popitem(self) -> tuple[str, Any]:
         """Remove the first entry and return its key and value; three requests. ``KeyError`` when there is none."""
         try:
-            keys = self._datastore.list_keys(self._name, **self._at)
+            keys = self._datastore.list_keys(self._name, user=self._is_user)
         except errors.KeyNotFound:
             keys = []
         for key in keys:
@@ -413,7 +413,7 @@ class Namespace(MutableMapping[str, Any]):
         """Delete the namespace with all its entries, if it exists; one request."""
         with self._writing():
             try:
-                self._datastore.delete_namespace(self._name, **self._at)
+                self._datastore.delete_namespace(self._name, user=self._is_user)
             except errors.KeyNotFound:
                 return
 
@@ -432,7 +432,9 @@ class Namespace(MutableMapping[str, Any]):
         which names what was done, what failed and why, and what was not tried.
         """
         with self._writing():
-            self._datastore.set_many(self._name, _dict(entries), encrypt=self._encrypt, progress=progress, **self._at)
+            self._datastore.set_many(
+                self._name, _dict(entries), encrypt=self._encrypt, progress=progress, user=self._is_user
+            )
 
     def replace(self, entries: Mapping[str, Any]) -> None:
         """Make the namespace equal to a mapping; one bulk read, then one request per difference.
@@ -440,12 +442,12 @@ class Namespace(MutableMapping[str, Any]):
         Writes come before deletes, several at a time. Raises ``BulkError`` as ``set_many`` does.
         """
         with self._writing():
-            self._datastore.replace(self._name, _dict(entries), encrypt=self._encrypt, **self._at)
+            self._datastore.replace(self._name, _dict(entries), encrypt=self._encrypt, user=self._is_user)
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete many entries, several at a time; one request each. Those that are absent already count as done."""
         with self._writing():
-            self._datastore.delete_many(self._name, keys, **self._at)
+            self._datastore.delete_many(self._name, keys, user=self._is_user)
 
     @contextmanager
     def edit(self, key: str, *, force: bool = False) -> Iterator[Any]:
@@ -456,7 +458,7 @@ class Namespace(MutableMapping[str, Any]):
         raised if somebody else wrote meanwhile (``force=True`` skips that). That check and the write are two requests:
         a writer between them is overwritten, for the server has no conditional write.
         """
-        before = self._datastore.get_text(self._name, key, **self._at)
+        before = self._datastore.get_text(self._name, key, user=self._is_user)
         value = wire.loads(before)
         if not isinstance(value, dict | list):
             raise errors.InvalidValue(f"{key!r} holds {value!r:.60}, which cannot be changed in place: assign to it")
@@ -466,7 +468,7 @@ class Namespace(MutableMapping[str, Any]):
         text = wire.dumps(value)
         if not force:
             try:
-                now = self._datastore.get(self._name, key, **self._at)
+                now = self._datastore.get(self._name, key, user=self._is_user)
             except errors.KeyNotFound as error:
                 raise errors.Changed(f"somebody else deleted {key!r} meanwhile; nothing was written") from error
             if not wire.same(now, wire.loads(before)):
@@ -476,12 +478,12 @@ class Namespace(MutableMapping[str, Any]):
     def patch(self, key: str, path: str, value: Any) -> None:
         """Set one member of a stored value, atomically, by a dotted path; see ``Datastore.patch``."""
         with self._writing(key):
-            self._datastore.patch(self._name, key, path, value, **self._at)
+            self._datastore.patch(self._name, key, path, value, user=self._is_user)
 
     def roll(self, key: str, value: Any, keep: int) -> None:
         """Append to a stored list, atomically, and keep its last ``keep`` items; see ``Datastore.roll``."""
         with self._writing(key):
-            self._datastore.roll(self._name, key, value, keep, **self._at)
+            self._datastore.roll(self._name, key, value, keep, user=self._is_user)
 
     def _writing(self, key: str | None = None) -> AbstractContextManager[None]:
         """Around a write: what the cache holds of it is dropped at the end, also when the write failed."""

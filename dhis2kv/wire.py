@@ -243,15 +243,23 @@ def same(a: Any, b: Any) -> bool:
 
     Compares values and not texts, for the server changes spelling and member order at will.
     """
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(value, b[name]) for name, value in a.items())
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict | list | tuple) or isinstance(b, dict | list | tuple):
-        return False
-    return bool(a == b)
+    todo = [(a, b)]  # not by recursion: values may be nested as deep as half of Python's stack
+    while todo:
+        a, b = todo.pop()
+        if isinstance(a, dict) and isinstance(b, dict):
+            if a.keys() != b.keys():
+                return False
+            todo += [(value, b[name]) for name, value in a.items()]
+        elif isinstance(a, list | tuple) and isinstance(b, list | tuple):
+            if len(a) != len(b):
+                return False
+            todo += zip(a, b, strict=True)
+        elif isinstance(a, bool | dict | list | tuple) or isinstance(b, bool | dict | list | tuple):
+            if a is not b:
+                return False
+        elif a != b:
+            return False
+    return True
 
 
 # --- replies ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,49 @@
+"""What many tests need: an emulated server of each kind, and a store on it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dhis2kv import Store
+from dhis2kv.emulator import PROFILES, Emulator
+
+ALL_VERSIONS = sorted(PROFILES)
+OLD_MIDDLE_NEW = ["2.36", "2.40", "2.44"]
+
+NAMES = json.loads((Path(__file__).parent / "names.json").read_text())
+
+
+def connect(emulator, auth=("admin", "district"), **options):
+    """A store on an emulated server, without sockets and without waiting between repeats."""
+    store = Store("http://dhis2.test", auth, session=emulator.session(), **options)
+    store.datastore.transport._sleep = lambda seconds: None
+    return store
+
+
+def sent(emulator):
+    """What has been asked of the emulated server since the last call: (method, target) of each request."""
+    log = [(record.method, record.target) for record in emulator.log]
+    emulator.log.clear()
+    return log
+
+
+@pytest.fixture(params=ALL_VERSIONS)
+def version(request):
+    return request.param
+
+
+@pytest.fixture
+def emulator(version):
+    return Emulator(version=version)
+
+
+@pytest.fixture
+def store(emulator):
+    return connect(emulator)
+
+
+@pytest.fixture(params=[False, True], ids=["dataStore", "userDataStore"])
+def either(request, store):
+    """The shared store, and the per-user store."""
+    return store.user if request.param else store
