@@ -43,7 +43,7 @@ def sections():
             yield pytest.param(examples, id=head["title"])
 
 
-@pytest.mark.parametrize("examples", sections())
+@pytest.mark.parametrize("examples", list(sections()))
 def test_the_examples_of_a_section_run(examples, monkeypatch, tmp_path):
     """The examples of this section do what the README says."""
     emulator = Emulator()
