@@ -32,6 +32,8 @@ class Delivery:
 class Fault:
     """One fault, for the next ``times`` requests that have this ``method`` and whose target ``match``es (a regex).
 
+    ``times=math.inf`` is for good, until ``reset``.
+
     Kinds:
 
     - ``refuse``: the connection is refused (on a socket: closed unanswered);
@@ -47,7 +49,7 @@ class Fault:
     """
 
     kind: str
-    times: int = 1
+    times: float = 1
     method: str | None = None
     match: str | None = None
     status: int = 503

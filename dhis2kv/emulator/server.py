@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import threading
@@ -12,37 +11,19 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from . import paths, system
+from . import paths, routing
 from .accounts import Account, Accounts, SignIn, new_uid
 from .call import Call, Server
 from .faults import Delivery, Fault, Faults
-from .jsonb import TooDeep, to_jsonb
-from .messages import (
-    HTML,
-    NO_STORE,
-    PRIVATE,
-    XML,
-    NoResource,
-    Page,
-    Refusal,
-    Reply,
-    Request,
-    json_reply,
-    page_reply,
-    web_message,
-    xml_message,
-)
-from .profiles import JSON_UTF8, PROFILES, Profile
-from .sharing import get_sharing, put_sharing
+from .jsonb import to_jsonb
+from .messages import Page, Reply, Request, page_reply
+from .profiles import PROFILES, Profile
 from .storage import GLOBAL, Entry, Storage, TextCache
-from .stores import DataStore, UserStore
 
 if TYPE_CHECKING:
     from requests import Session
 
     from .http import ServedEmulator
-
-Handlers = dict[str, Callable[[], Reply]]
 
 # Ant patterns below /api that are open to everybody, and that names in the stores can match.
 _PUBLIC = re.compile(
@@ -253,7 +234,7 @@ class Emulator:
         else:
             parameters = paths.parameters(query)
             call = Call(self._server, request.method, headers, request.body, parameters, base, signed.account)
-            reply = self._route(call, below, headers)
+            reply = routing.answer(call, below)
         if signed.cookie:
             reply.headers.append(self._cookie(signed.cookie))
         return reply, signed.account.name if signed.account else None
@@ -273,184 +254,7 @@ class Emulator:
         return "Set-Cookie", f"JSESSIONID={session}; Path={self.context_path or '/'}; HttpOnly"
 
     def _ping(self, headers: dict[str, str]) -> Reply:
-        reply = Reply(200, [("ETag", _etag(b""))])
+        reply = Reply(200, [("ETag", routing.etag(b""))])
         if self.profile.ping_sets_cookie and "JSESSIONID=" not in headers.get("cookie", ""):
             reply.headers.append(self._cookie(self._server.accounts.open_session(None)))
         return reply
-
-    def _route(self, call: Call, path: str, headers: dict[str, str]) -> Reply:
-        slashed = call.method == "GET" and path.endswith("/") and path != "/"
-        if slashed and self.profile.slashed_get_is_no_store:
-            call.cache_control = NO_STORE
-        try:
-            reply = self._dispatch(call, path)
-        except NoResource:
-            reply = page_reply(404)
-        except Page as page:
-            reply = page_reply(page.status)
-        except TooDeep:
-            reply = page_reply(500)  # Java's stack overflows, and nobody words that
-        except Refusal as refusal:
-            reply = self._worded(call, path, refusal)
-        if call.cache_control and reply.header("Cache-Control") is None:
-            reply.headers.append(("Cache-Control", call.cache_control))
-        return self._conditional(call, reply, headers)
-
-    def _conditional(self, call: Call, reply: Reply, headers: dict[str, str]) -> Reply:
-        """The ETag of a successful GET that may be stored, and 304 where the client has it already."""
-        cached = reply.header("Cache-Control") or ""
-        if call.method != "GET" or not 200 <= reply.status < 300 or "no-store" in cached:
-            return reply
-        etag = _etag(reply.body)
-        known = re.findall(r'(?:W/)?("[^"]*")', headers.get("if-none-match", ""))
-        if etag in known:
-            return Reply(304, [("ETag", etag)])
-        reply.headers.append(("ETag", etag))
-        return reply
-
-    # Routes
-
-    def _dispatch(self, call: Call, path: str) -> Reply:
-        rest = paths.below_api(path, self.profile)
-        if rest is None:
-            return self._outside_api(call, path)
-        if rest in ("", "/"):
-            return Reply(302, [("Location", f"{call.base}/api/resources")])
-        for number, route in enumerate(readings := paths.routes(rest, self.profile), 1):
-            call.forced = route.forced
-            handlers = self._handlers(call, route.segments)
-            if handlers or number == len(readings):
-                break
-        if not handlers:
-            raise NoResource
-        return self._run(call, handlers, produces_json=_produces_json(call.method, route.segments))
-
-    def _outside_api(self, call: Call, path: str) -> Reply:
-        if path == "/":
-            return Reply(302, [("Location", self.profile.root_location.format(base=call.base))])
-        if self.profile.wrong_context_redirects and not path.endswith("/"):
-            return Reply(301, [("Location", f"{self.context_path}{path}/")])
-        raise NoResource
-
-    def _run(self, call: Call, handlers: Handlers, *, produces_json: bool) -> Reply:
-        """As Spring does: the method decides first, then what the client sends, then what it takes."""
-        if call.method == "OPTIONS":
-            allowed = [method for verb in handlers for method in ((verb, "HEAD") if verb == "GET" else (verb,))]
-            return Reply(200, [("Allow", ",".join([*allowed, "OPTIONS"]))])
-        handler = handlers.get("GET" if call.method == "HEAD" else call.method)
-        if handler is None:
-            raise Refusal(405, self.profile.method_text.format(method=call.method))
-        optional = call.method == "PUT" and self.profile.put_without_body_deletes
-        if call.method in ("POST", "PUT") and (call.body or not optional):
-            call.check_content_type()
-        if produces_json and not call.accepts_json():
-            raise Refusal(406, "Could not find acceptable representation")
-        reply = handler()
-        if produces_json or call.accepts_json() or not self.profile.messages_follow_accept:
-            return reply
-        return self._rendered(call, reply.status, json.loads(reply.body), JSON_UTF8)
-
-    def _handlers(self, call: Call, segments: tuple[str, ...]) -> Handlers:
-        """The handlers of a path by method; none where no route has it."""
-        if segments[0] == "dataStore":
-            return self._data_store(call, segments[1:])
-        if segments[0] == "userDataStore":
-            return self._user_store(call, segments[1:])
-        return self._system(call, "/".join(segments))
-
-    def _data_store(self, call: Call, names: tuple[str, ...]) -> Handlers:
-        store = DataStore(call)
-        match names:
-            case ():
-                return {"GET": store.get_namespaces}
-            case ("protections",) if self.profile.protections_route:
-                return {"GET": store.get_protections, "DELETE": lambda: store.delete_namespace("protections")}
-            case (namespace,):
-                return self._namespace(call, store, namespace, queries=self.profile.entries_query)
-            case (namespace, key):
-                return _entry_handlers(store, namespace, key, listed=self.profile.keys_route)
-            case (namespace, key, "metaData"):
-                return {"GET": lambda: store.get_metadata(namespace, key)}
-        return {}
-
-    def _user_store(self, call: Call, names: tuple[str, ...]) -> Handlers:
-        if len(names) > 2:
-            return {}
-        store = UserStore(call)
-        match names:
-            case (namespace,):
-                return self._namespace(call, store, namespace, queries=self.profile.user_entries_query)
-            case (namespace, key):
-                return _entry_handlers(store, namespace, key, listed=self.profile.user_keys_route)
-        return {"GET": store.get_namespaces}
-
-    def _namespace(self, call: Call, store: DataStore | UserStore, namespace: str, *, queries: bool) -> Handlers:
-        asked = queries and call.parameter("fields") is not None
-        get = store.get_entries if asked else store.get_keys
-        return {"GET": lambda: get(namespace), "DELETE": lambda: store.delete_namespace(namespace)}
-
-    def _system(self, call: Call, path: str) -> Handlers:
-        profile = self.profile
-        known: dict[str, dict[str, Callable[[Call], Reply]]] = {
-            "system/ping": {"GET": system.system_ping},
-            "system/info": {"GET": system.system_info},
-            "me": {"GET": system.me},
-            "sharing": {"GET": get_sharing, "POST": put_sharing, "PUT": put_sharing},
-        }
-        if profile.login_config_route:
-            known["loginConfig"] = {"GET": system.login_config}
-        if profile.token_route:
-            known["apiToken"] = {"POST": system.create_token}
-        return {method: lambda h=handler: h(call) for method, handler in known.get(path, {}).items()}  # type: ignore[misc]
-
-    # Words
-
-    def _worded(self, call: Call, path: str, refusal: Refusal) -> Reply:
-        """A refusal as this version words it, in a type that the client takes."""
-        message = web_message(refusal.status, refusal.message, errorCode=refusal.code)
-        kind = self.profile.error_type if refusal.thrown else JSON_UTF8
-        if self.profile.messages_follow_accept:
-            reply = self._rendered(call, refusal.status, message, kind)
-        elif _prefers_xml(call, path):
-            reply = Reply(refusal.status, [("Content-Type", f"{XML};charset=UTF-8")], xml_message(message))
-        else:
-            reply = json_reply(refusal.status, message, kind)
-        is_message = reply.header("Content-Type") != HTML
-        if self.profile.errors_are_always_private or (call.cache_control is None and is_message):
-            call.cache_control = PRIVATE
-        return reply
-
-    def _rendered(self, call: Call, status: int, message: dict[str, object], kind: str) -> Reply:
-        if call.accepts_json():
-            return json_reply(status, message, kind)
-        if self.profile.xml_messages and call.accepts("application", "xml"):
-            return Reply(status, [("Content-Type", f"{XML};charset=UTF-8")], xml_message(message))
-        return page_reply(406)
-
-
-def _entry_handlers(store: DataStore | UserStore, namespace: str, key: str, *, listed: bool) -> Handlers:
-    return {
-        "GET": lambda: store.get_keys(namespace) if listed and key == "keys" else store.get_entry(namespace, key),
-        "POST": lambda: store.post_entry(namespace, key),
-        "PUT": lambda: store.put_entry(namespace, key),
-        "DELETE": lambda: store.delete_entry(namespace, key),
-    }
-
-
-def _produces_json(method: str, segments: tuple[str, ...]) -> bool:
-    """Every route says that it answers JSON, but for the DELETE of a namespace, and the sharing dialog's writes."""
-    stores = segments[0] in ("dataStore", "userDataStore")
-    return not (method == "DELETE" and stores and len(segments) == 2)
-
-
-def _prefers_xml(call: Call, path: str) -> bool:
-    """2.36's own rule for messages: the path's ending decides, then the Accept header, and JSON is the default."""
-    decoded = paths.decode_path(path)
-    if decoded.endswith((".json", ".xml")):
-        return decoded.endswith(".xml")
-    call.forced = None
-    return not call.accepts_json() and call.accepts("application", "xml")
-
-
-def _etag(body: bytes | bytearray) -> str:
-    return f'"0{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'

@@ -181,7 +181,7 @@ def _shared_object(call: Call, *, thrown: bool) -> Entry:
     if entry is None:
         refusal = Refusal(404, f"Object of type {kind} with ID {uid} was not found.", thrown=thrown)
         if thrown and not call.profile.missing_object_is_private:
-            call.cache_control = ""
+            call.cache_control = ""  # neither private nor anything else
         raise refusal
     return entry
 

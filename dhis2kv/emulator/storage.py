@@ -77,6 +77,10 @@ class Storage:
         """Close the database."""
         self._db.close()
 
+    def __del__(self) -> None:
+        # An emulator of a test is dropped rather than closed, and Python warns of connections that nobody closed.
+        self._db.close()
+
     def clear(self) -> None:
         """Forget every entry and token."""
         self._db.execute("DELETE FROM entry")
