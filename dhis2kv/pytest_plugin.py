@@ -1,0 +1,76 @@
+"""Fixtures for tests of code that uses a DHIS2 data store.
+
+Every run of pytest imports this module where the package is installed: what costs time is imported by the fixtures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from dhis2kv.store import Store
+    from dhis2kv.testing import Clock, Emulator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the ini option."""
+    parser.addini("dhis2_version", "the DHIS2 version that dhis2kv's fixtures emulate", default="2.42")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers",
+        "dhis2_data(NAMESPACE={KEY: VALUE, ...}, ...): entries that dataStore of dhis2_emulator holds at the start; "
+        "where several markers have an entry, the one closest to the test wins",
+    )
+
+
+@pytest.fixture
+def dhis2_version(pytestconfig: pytest.Config) -> str:
+    """The DHIS2 version to emulate: the ini option dhis2_version, 2.42 unless given; override it to test on several."""
+    return str(pytestconfig.getini("dhis2_version"))
+
+
+@pytest.fixture
+def dhis2_clock() -> Clock:
+    """The time in dhis2_emulator: stands still until advance(seconds)."""
+    from dhis2kv.testing import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def dhis2_emulator(request: pytest.FixtureRequest, dhis2_version: str, dhis2_clock: Clock) -> Iterator[Emulator]:
+    """An emulated DHIS2 for this test alone, filled by the marker dhis2_data; waiting moves its clock."""
+    from dhis2kv.testing import Emulator
+
+    emulator = Emulator(dhis2_version, clock=dhis2_clock)
+    emulator.sleep = dhis2_clock.advance
+    for marker in reversed(list(request.node.iter_markers("dhis2_data"))):
+        if marker.args:
+            raise pytest.UsageError("dhis2_data takes namespaces by name: dhis2_data(app={'key': 'value'})")
+        emulator.load(marker.kwargs)
+    yield emulator
+    emulator.close()
+
+
+@pytest.fixture
+def dhis2_store(dhis2_emulator: Emulator) -> Iterator[Store]:
+    """A store on dhis2_emulator, as its superuser, without sockets."""
+    from dhis2kv.testing import connect
+
+    with connect(dhis2_emulator) as store:
+        yield store
+
+
+@pytest.fixture
+def dhis2_server(dhis2_emulator: Emulator) -> Iterator[str]:
+    """The URL of dhis2_emulator on the loopback; whoever asks there waits in real time."""
+    dhis2_emulator.sleep = time.sleep
+    with dhis2_emulator.serve() as server:
+        yield server.url
