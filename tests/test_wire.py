@@ -288,6 +288,8 @@ def recorded_replies():
         for exchange in json.loads(path.read_text())["exchanges"]:
             request = exchange["request"]
             names = names_of(request["target"]) if "headers" not in request else None
+            if names and names[2:] == ("keys",):
+                continue  # from 2.39 on no entry, but the listing
             for reply in exchange["replies"] if names else []:
                 yield path.stem, request, names, reply
 
