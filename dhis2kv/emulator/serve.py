@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import sqlite3
 import sys
 import threading
 from collections import deque
@@ -40,25 +41,47 @@ def serve_forever(
     :param users: NAME:PASSWORD of ordinary accounts
     :raises ValueError: where one of these cannot be used; the sentence says which
     """
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    emulator = _prepared(version, db, superuser, users)
+    if seed is not None:
+        load_seed(emulator, _read_json(seed), superuser=_credentials(superuser)[0])
+    if host not in (None, LOOPBACK, "localhost", "::1"):
+        print(f"Warning: {host} can be reached from other machines, and this is no protected server.", file=sys.stderr)
+    try:
+        served = emulator.serve(host or LOOPBACK, port)
+    except OSError as error:
+        reason = f"Cannot listen on {host or LOOPBACK}, port {port}: {error.strerror}."
+        raise ValueError(f"{reason} Choose another port; 0 takes a free one.") from error
+    with served:
+        print(served.url, flush=True)
+        ended.wait()
+    emulator.close()
+
+
+def _prepared(version: str, db: str | None, superuser: str, users: Iterable[str]) -> Emulator:
     name, password = _credentials(superuser)
     ordinary = [_credentials(user) for user in users]
-    emulator = Emulator(version, db=db or ":memory:")
+    try:
+        emulator = Emulator(version, db=db or ":memory:")
+    except sqlite3.Error as error:
+        raise ValueError(f"{db} cannot be used as a database: {error}. Name a new file.") from error
     emulator.log = deque(maxlen=0)  # nobody reads it, and it would grow for as long as the server runs
     emulator.remove_user("admin")
     emulator.add_user(name, password, superuser=True)
     for user, secret in ordinary:
         emulator.add_user(user, secret)
-    if seed is not None:
-        load_seed(emulator, json.loads(Path(seed).read_text(encoding="utf-8")), superuser=name)
-    if host not in (None, LOOPBACK, "localhost", "::1"):
-        print(f"Warning: {host} can be reached from other machines, and this is no protected server.", file=sys.stderr)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    with emulator.serve(host or LOOPBACK, port) as served:
-        print(served.url, flush=True)
-        ended.wait()
-    emulator.close()
+    return emulator
+
+
+def _read_json(file: str) -> Any:
+    try:
+        return json.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"The seed {file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ValueError(f"The seed {file} is no JSON: {error}.") from error
 
 
 def load_seed(emulator: Emulator, seed: Any, *, superuser: str) -> None:
@@ -99,5 +122,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--user", metavar="NAME:PASSWORD", action="append", default=[], dest="users")
     try:
         serve_forever(**vars(parser.parse_args(arguments)))
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         parser.exit(2, f"{error}\n")

@@ -99,7 +99,8 @@ class Emulator:
     def add_user(self, name: str, password: str, *, superuser: bool = False, authorities: Iterable[str] = ()) -> None:
         """Add an account, or replace the one of that name. ``admin``/``district`` is there from the start."""
         with self._lock:
-            self._server.accounts.add(Account(name, password, superuser, frozenset(authorities)))
+            owned = frozenset(authorities)
+            self._server.accounts.add(Account(name, password, superuser or "ALL" in owned, owned))
 
     def remove_user(self, name: str) -> None:
         """Remove an account; its entries stay."""

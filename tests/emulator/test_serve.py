@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -37,6 +38,15 @@ def get(url: str, credentials: str) -> Any:
     signed = {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
     with urllib.request.urlopen(urllib.request.Request(url, headers=signed), timeout=10) as reply:
         return json.load(reply)
+
+
+@pytest.fixture(autouse=True)
+def signals_are_restored() -> Iterator[None]:
+    """Serving takes the process's signals; tests that begin it in this process give them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 SEED = {
@@ -108,3 +118,19 @@ def test_account_without_password_is_refused() -> None:
     """An account is NAME:PASSWORD, or an error says so before anything is served; a secret is not repeated."""
     with pytest.raises(ValueError, match="NAME:PASSWORD, and 'ann'"):
         serve_forever(port=0, users=["ann"])
+
+
+def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
+    """A port in use, a seed that is missing or no JSON, and a file that is no database: each is told in a sentence."""
+    text = tmp_path / "text"
+    text.write_text("no database and no JSON " * 100, encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(ValueError, match="Choose another port"):
+            serve_forever(port=taken.getsockname()[1])
+        for options, words in (
+            ({"db": str(text)}, "cannot be used as a database"),
+            ({"seed": str(text)}, "is no JSON"),
+            ({"seed": str(tmp_path / "missing")}, "cannot be read"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                serve_forever(port=0, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -68,6 +69,14 @@ def test_accounts_and_authorities(emulator: Emulator) -> None:
     assert statuses == [403, 201]
     assert ask(emulator, "GET", path).status == 200
     assert value(ask(emulator, "GET", "/api/me", as_="ben:b-Passw0rd"))["authorities"] == ["F_MOBILE_SENDSMS"]
+
+
+def test_authority_all_makes_a_superuser(emulator: Emulator) -> None:
+    """The authority ALL is what a superuser has: it opens other users' stores."""
+    emulator.add_user("root", "r-Passw0rd", authorities=["ALL"])
+    emulator.put("app", "a", 1, user="admin")
+    reply = ask(emulator, "GET", "/api/userDataStore/app/a?username=admin", as_="root:r-Passw0rd")
+    assert value(reply) == 1
 
 
 def test_removed_account_cannot_sign_in(emulator: Emulator) -> None:
@@ -257,7 +266,8 @@ def test_killed_process_loses_nothing_that_it_answered(tmp_path: Path) -> None:
     answered += [line for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("201\n")]
     writer.stdout.close()
     assert writer.wait() == -9
-    kept = {row[0] for row in sqlite3.connect(db).execute("SELECT key FROM entry")}
+    with contextlib.closing(sqlite3.connect(db)) as database:
+        kept = {row[0] for row in database.execute("SELECT key FROM entry")}
     assert {line.split()[0] for line in answered} <= kept
     assert len(answered) < 10_000
 
