@@ -1,0 +1,114 @@
+"""The flat accessor for asyncio programs: the same names and signatures, awaitable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, overload
+
+from dhis2kv.datastore import Datastore, Progress
+from dhis2kv.query import Query
+from dhis2kv.store import Store
+
+
+class AsyncDatastore:
+    """Both data stores of one server, awaitable; ``user=True`` means the account's own ``userDataStore``.
+
+    ::
+
+        datastore = AsyncDatastore(store)
+        await datastore.set("app", "cfg", {"theme": "dark"})
+        cfg, keys = await asyncio.gather(datastore.get("app", "cfg"), datastore.list_keys("app"))
+
+    Each method is the one of that name of ``Datastore``, which says what it returns, raises and costs. It runs in a
+    worker thread of the event loop, so that some calls go on at a time and the others wait for a thread; a
+    ``progress`` is called there, and ``keys`` are taken there. Nothing is cached, and the cache of a store does not
+    hear of what is written here.
+
+    Cancelling a call (``task.cancel()``, ``asyncio.timeout``) ends the waiting, not the call: one that had no thread
+    yet is never sent; one that was under way goes on to its end in its thread, which reads the answer and gives the
+    connection back whole. So a write that was under way may still take place, later than what is written next, and
+    ``set_many``, ``replace`` and ``delete_many`` go on with all their entries. Nobody hears of its outcome: read back
+    what it should have written. ``asyncio.run`` waits at its end for what is still under way.
+
+    :param datastore: a ``Datastore``, or the ``Store`` whose one is used (``store`` and ``store.user`` have the same).
+    """
+
+    def __init__(self, datastore: Datastore | Store) -> None:
+        self._datastore = datastore.datastore if isinstance(datastore, Store) else datastore
+
+    # --- what the reference client has --------------------------------------------------------------------------------
+
+    async def list_namespaces(self, *, user: bool = False) -> list[str]:
+        """The names of all namespaces, sorted by code point; one request."""
+        return await asyncio.to_thread(self._datastore.list_namespaces, user=user)
+
+    async def list_keys(self, namespace: str, *, user: bool = False) -> list[str]:
+        """The keys of a namespace, sorted by code point; one request."""
+        return await asyncio.to_thread(self._datastore.list_keys, namespace, user=user)
+
+    async def get(self, namespace: str, key: str, *, user: bool = False) -> Any:
+        """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent."""
+        return await asyncio.to_thread(self._datastore.get, namespace, key, user=user)
+
+    async def exists(self, namespace: str, key: str, *, user: bool = False) -> bool:
+        """Whether an entry exists, without moving its value; one request."""
+        return await asyncio.to_thread(self._datastore.exists, namespace, key, user=user)
+
+    async def set(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
+        """Create or update an entry; one request, two for a new key on servers up to 2.37."""
+        await asyncio.to_thread(self._datastore.set, namespace, key, value, user=user, encrypt=encrypt)
+
+    async def delete(self, namespace: str, key: str, *, user: bool = False) -> None:
+        """Delete an entry; one request. Raises ``KeyNotFound`` when it is absent."""
+        await asyncio.to_thread(self._datastore.delete, namespace, key, user=user)
+
+    async def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
+        """Delete a namespace with all its entries; one request."""
+        await asyncio.to_thread(self._datastore.delete_namespace, namespace, user=user)
+
+    # --- many entries -------------------------------------------------------------------------------------------------
+
+    @overload
+    async def get_all(self, namespace: str, *, user: bool = ..., texts: Literal[True]) -> dict[str, str]: ...
+    @overload
+    async def get_all(self, namespace: str, *, user: bool = ..., texts: Literal[False] = ...) -> dict[str, Any]: ...
+
+    async def get_all(self, namespace: str, *, user: bool = False, texts: bool = False) -> dict[str, Any]:
+        """Every entry of a namespace, ``{key: value}`` sorted by key; one request, seldom more."""
+        get_all: Any = self._datastore.get_all  # its overloads take no variable
+        return dict(await asyncio.to_thread(get_all, namespace, user=user, texts=texts))
+
+    async def get_many(self, namespace: str, keys: Iterable[str], *, user: bool = False) -> dict[str, Any]:
+        """The entries of these keys, absent ones left out; one request per some 3,000 bytes of keys."""
+        return await asyncio.to_thread(self._datastore.get_many, namespace, keys, user=user)
+
+    async def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:
+        """What a server with bulk reads answers to a query, as a list of objects; one request."""
+        return await asyncio.to_thread(self._datastore.query, namespace, query, user=user)
+
+    async def set_many(
+        self,
+        namespace: str,
+        entries: Mapping[str, Any],
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Create or update many entries, several at a time; one request each. Raises ``BulkError``."""
+        await asyncio.to_thread(
+            self._datastore.set_many, namespace, entries, user=user, encrypt=encrypt, progress=progress
+        )
+
+    async def replace(
+        self, namespace: str, entries: Mapping[str, Any], *, user: bool = False, encrypt: bool = False
+    ) -> None:
+        """Make a namespace equal to a mapping; one bulk read and one request per difference."""
+        await asyncio.to_thread(self._datastore.replace, namespace, entries, user=user, encrypt=encrypt)
+
+    async def delete_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = False, progress: Progress | None = None
+    ) -> None:
+        """Delete many entries, several at a time; one request each."""
+        await asyncio.to_thread(self._datastore.delete_many, namespace, keys, user=user, progress=progress)
