@@ -94,8 +94,8 @@ class Datastore:
                 return key in self.list_keys(namespace, user=user)
             self._reachable(names)
             reply = self.transport.call(wire.call("HEAD", *names))
-            if reply.status == 404 and reply.media_type != "application/json":
-                self._call("GET", *names)  # a 404 without text that is not DHIS2's own: a GET says what it is
+            if reply.status in (200, 404) and reply.media_type != "application/json":
+                self._call("GET", *names)  # without a body a page of somebody else's looks alike: a GET tells
             else:
                 wire.checked(reply)
         except (errors.KeyNotFound, errors.InvalidKey):
