@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _REQUEST_LINE = re.compile(r"(\S+) +(\S+) +(HTTP/1\.[01])")
 _LINE_LIMIT = 65536
+_DROPPING = frozenset((400, 408, 411, 413, 414, 500, 501, 503))  # after these Tomcat closes the connection
 
 
 class MalformedRequestError(Exception):
@@ -147,6 +148,7 @@ class _Connection(socketserver.StreamRequestHandler):
             reply = Reply(reply.status, reply.headers, bytes(reply.body[: len(reply.body) // 2]))
             self._send(reply, head=False, close=False)
             return False
+        close = close or reply.status in _DROPPING
         self._send(reply, head=request.method == "HEAD", close=close)
         return not close
 

@@ -108,7 +108,7 @@ def _run(call: Call, handlers: Handlers, *, produces_json: bool) -> Reply:
     reply = handler()
     if produces_json or call.accepts_json() or not profile.messages_follow_accept:
         return reply
-    return _rendered(call, reply.status, json.loads(reply.body), JSON_UTF8)
+    return _rendered(call, reply.status, json.loads(reply.body), JSON_UTF8, 406)
 
 
 def _produces_json(method: str, segments: tuple[str, ...]) -> bool:
@@ -196,7 +196,8 @@ def _worded(call: Call, path: str, refusal: Refusal) -> Reply:
     message = web_message(refusal.status, refusal.message, errorCode=refusal.code)
     kind = profile.error_type if refusal.thrown else JSON_UTF8
     if profile.messages_follow_accept:
-        reply = _rendered(call, refusal.status, message, kind)
+        unworded = 406 if refusal.status == 406 else 500  # an exception whose handler fails is nobody's
+        reply = _rendered(call, refusal.status, message, kind, unworded)
     elif _prefers_xml(call, path):
         reply = Reply(refusal.status, [("Content-Type", f"{XML};charset=UTF-8")], xml_message(message))
     else:
@@ -207,12 +208,13 @@ def _worded(call: Call, path: str, refusal: Refusal) -> Reply:
     return reply
 
 
-def _rendered(call: Call, status: int, message: dict[str, object], kind: str) -> Reply:
+def _rendered(call: Call, status: int, message: dict[str, object], kind: str, unworded: int) -> Reply:
+    """A message in a type that the client takes; the page of status ``unworded`` where there is none."""
     if call.accepts_json():
         return json_reply(status, message, kind)
     if call.profile.xml_messages and call.accepts("application", "xml"):
         return Reply(status, [("Content-Type", f"{XML};charset=UTF-8")], xml_message(message))
-    return page_reply(406)
+    return page_reply(unworded)
 
 
 def _prefers_xml(call: Call, path: str) -> bool:

@@ -175,15 +175,14 @@ def _shared_object(call: Call, *, thrown: bool) -> Entry:
         if call.parameter(name) is None:
             raise Refusal(400, f"Required request parameter '{name}' for method parameter type String is not present")
     kind, uid = call.parameter("type"), call.parameter("id")
+    entry = call.server.storage.by_uid(str(uid)) if kind == "dataStore" else None
+    if entry is not None:
+        return entry
+    if thrown and not call.profile.missing_object_is_private:
+        call.cache_control = ""  # neither private nor anything else
     if kind != "dataStore":
         raise Refusal(409, f"Type {kind} is not supported.", thrown=thrown)
-    entry = call.server.storage.by_uid(str(uid))
-    if entry is None:
-        refusal = Refusal(404, f"Object of type {kind} with ID {uid} was not found.", thrown=thrown)
-        if thrown and not call.profile.missing_object_is_private:
-            call.cache_control = ""  # neither private nor anything else
-        raise refusal
-    return entry
+    raise Refusal(404, f"Object of type {kind} with ID {uid} was not found.", thrown=thrown)
 
 
 def _unmanaged(call: Call) -> Refusal:

@@ -88,6 +88,17 @@ def test_connection_ends_after_its_requests(emulator: Emulator) -> None:
         assert connection.recv(1) == b""
 
 
+def test_connection_ends_after_a_refusal(served: ServedEmulator) -> None:
+    """After a 400 or a 500 Tomcat closes the connection, after a 404 it does not."""
+    with connect(served) as connection:
+        connection.sendall(get("/api/dataStore/app/a"))
+        assert receive(connection)[0].status == 404
+        connection.sendall(get("/api/dataStore/app/a%25b"))
+        reply, _ = receive(connection)
+        assert (reply.status, reply.headers["Connection"]) == (400, "close")
+        assert connection.recv(1) == b""
+
+
 def test_idle_connection_is_closed(emulator: Emulator) -> None:
     """A connection on which nothing comes for the idle time is closed without a word."""
     with emulator.serve(idle_seconds=0.05) as served, connect(served) as connection:
