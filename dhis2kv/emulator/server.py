@@ -52,10 +52,10 @@ class Emulator:
     that their clients need besides. ``handle`` is the whole of it; ``session`` and ``serve`` put it behind ``requests``
     and behind a socket.
 
-    :param version: "2.36" to "2.44"
     ``log`` has a record of every request and ``requests`` their number; ``latency`` is added to every reply, in
     seconds; ``down`` lets every connection be refused; ``sleep`` is what the hosts wait with.
 
+    :param version: "2.36" to "2.44"
     :param db: the SQLite file to keep entries and tokens in; in memory by default
     :param clock: seconds since 1970; dates, sessions and tokens go by it
     :param context_path: where the server lives, as in "/dhis"
@@ -119,7 +119,12 @@ class Emulator:
         encrypted: bool = False,
         replace: bool = True,
     ) -> None:
-        """Store ``{namespace: {key: value}}`` without a request; ``replace=False`` leaves present entries alone."""
+        """Store ``{namespace: {key: value}}`` without a request: all of it, or nothing and a ValueError.
+
+        :param user: whose own store is meant; dataStore without it
+        :param encrypted: as by ``encrypt=true``
+        :param replace: False leaves entries alone that are there
+        """
         owner, now = user or GLOBAL, self._now()
         creator = user or next((a.name for a in self._server.accounts.users.values() if a.superuser), "admin")
         storage = self._server.storage
@@ -177,9 +182,21 @@ class Emulator:
 
         return ServedEmulator(self, host, port, idle_seconds=idle_seconds, requests_each=requests_each)
 
-    def fail(self, kind: str, **how: Any) -> Fault:
+    def fail(
+        self,
+        kind: str,
+        *,
+        times: float = 1,
+        method: str | None = None,
+        match: str | None = None,
+        status: int = 503,
+        retry_after: float | str | None = None,
+        seconds: float = 60.0,
+        duplicate: bool = False,
+        done: bool = False,
+    ) -> Fault:
         """Let coming requests go wrong; see :class:`~dhis2kv.emulator.faults.Fault` for kinds and options."""
-        fault = Fault(kind, **how)
+        fault = Fault(kind, times, method, match, status, retry_after, seconds, duplicate, done)
         self._faults.add(fault)
         return fault
 
@@ -198,8 +215,10 @@ class Emulator:
         return delivery
 
     def _record(self, request: Request, status: int | None, account: str | None) -> None:
-        self.requests += 1
-        self.log.append(LogRecord(request.method, request.target, dict(request.pairs()), request.body, status, account))
+        record = LogRecord(request.method, request.target, dict(request.pairs()), request.body, status, account)
+        with self._lock:
+            self.requests += 1
+            self.log.append(record)
 
     # Answering
 

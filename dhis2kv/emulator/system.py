@@ -1,4 +1,4 @@
-"""The routes beside the two stores that a client of them meets: ping, system info, the own account, tokens."""
+"""The routes beside the two stores that a client of them meets: system info, the own account, tokens."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from .messages import NO_STORE, Refusal, Reply, dumps, json_reply, web_message
 from .profiles import JSON_UTF8
 
 _MONTH = 30 * 86400
-
-
-def ping(call: Call) -> Reply:
-    """GET /api/ping: no sign-in, no body."""
-    del call
-    return Reply(200)
 
 
 def system_ping(call: Call) -> Reply:
