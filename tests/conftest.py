@@ -8,6 +8,8 @@ import pytest
 from dhis2kv import Store
 from dhis2kv.emulator import PROFILES, Emulator
 
+pytest_plugins = ["pytester"]
+
 ALL_VERSIONS = sorted(PROFILES)
 OLD_MIDDLE_NEW = ["2.36", "2.40", "2.44"]
 

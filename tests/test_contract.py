@@ -27,7 +27,7 @@ from tests.conftest import OLD_MIDDLE_NEW
 
 SERVERS = [(host, version) for host in ("in process", "served") for version in OLD_MIDDLE_NEW]
 if "DHIS2KV_LIVE_URL" in os.environ:
-    SERVERS.append(("live", os.environ["DHIS2KV_LIVE_URL"]))
+    SERVERS.append(("live", ""))
 
 VALUES = {
     "texts": ["", " ", "plain", 'a "quotation"\\', "línea\nnueva\ttab", "日本語 😀", "null", "1e5"],
@@ -45,12 +45,13 @@ UNHOLDABLE = ["", ".", "..", "a/b", "a\\b", "50%", "a;b", "a\nb", "\0", "K" * 25
 @pytest.fixture(scope="module", params=SERVERS, ids=" ".join)
 def open_store(request):
     """Opens a store on a server; ``auth`` makes it another account's."""
-    host, which = request.param
+    host, version = request.param
     with contextlib.ExitStack() as stack:
         if host == "live":
-            yield partial(Store, which, auth=(os.environ["DHIS2KV_LIVE_USERNAME"], os.environ["DHIS2KV_LIVE_PASSWORD"]))
+            auth = os.environ["DHIS2KV_LIVE_USERNAME"], os.environ["DHIS2KV_LIVE_PASSWORD"]
+            yield partial(Store, os.environ["DHIS2KV_LIVE_URL"], auth=auth)
             return
-        emulator = Emulator(which)
+        emulator = Emulator(version)
         stack.callback(emulator.close)
         if host == "served":
             yield partial(Store, stack.enter_context(emulator.serve()).url, auth=("admin", "district"))
