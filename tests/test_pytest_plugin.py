@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from tests.test_readme import sections
+
 
 @pytest.fixture
 def run(pytester):
@@ -191,3 +193,9 @@ def test_fixtures_and_marker_are_described(run):
     for name in ("dhis2_store", "dhis2_emulator", "dhis2_server", "dhis2_clock", "dhis2_version"):
         assert f"\n{name} -- " in listed
     run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.dhis2_data(NAMESPACE={KEY: VALUE, ...}, ...): *"])
+
+
+def test_examples_of_the_readme(run):
+    """The tests that the README shows pass, on each of the three versions that it shows."""
+    section = next(section for section in sections() if section.id == "With pytest")
+    run("".join(code for code, *_ in section.values[0])).assert_outcomes(passed=12)
