@@ -75,16 +75,15 @@ class Datastore:
 
     def get(self, namespace: str, key: str, *, user: bool = False) -> Any:
         """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent."""
-        return _value(self.get_text(namespace, key, user=user))
+        return self._entry(_names(user, namespace, key))[0]
 
     def get_text(self, namespace: str, key: str, *, user: bool = False) -> str:
         """The JSON text of an entry, as the server spells it just now; one request.
 
-        The same value has several spellings, on one server within seconds: never compare texts. An entry without a
-        value, which a PUT without a body makes, reads as ``null``. Raises ``KeyNotFound`` when it is absent.
+        The same value has several spellings, on one server within seconds: never compare texts. Raises ``KeyNotFound``
+        when it is absent.
         """
-        names = _names(user, namespace, key)
-        return self._text_of_keys(names) if key == "keys" else self._call("GET", *names).text or "null"
+        return self._entry(_names(user, namespace, key))[1]
 
     def exists(self, namespace: str, key: str, *, user: bool = False) -> bool:
         """Whether an entry exists, without moving its value; one request. False for a name that no server can hold."""
@@ -439,7 +438,7 @@ class Datastore:
         try:
             self._create(names, text, True)
         except errors.KeyExists as error:
-            if not wire.same(_value(self._call("GET", *names).text), wire.loads(text)):
+            if not wire.same(self._entry(names)[0], wire.loads(text)):
                 raise errors.Changed(f"somebody else created {what} meanwhile: theirs stays", sent=True) from error
         except errors.Dhis2kvError as error:
             state = f"the old value of {what} is deleted, and whether the new one is stored is not known: set it again"
@@ -450,7 +449,7 @@ class Datastore:
             return
         what = "/".join(names[1:])
         try:
-            now = self.get(*names[1:], user=names[0] == wire.USER)
+            now, _ = self._entry(names)
         except errors.KeyNotFound as error:
             raise errors.NotStored(
                 f"the server accepted {what} and did not store it: its namespace is protected", sent=True
@@ -506,10 +505,10 @@ class Datastore:
 
         def read(entry: Names) -> None:
             try:
-                text = self.get_text(*entry[1:], user=entry[0] == wire.USER)
+                value, text = self._entry(entry)
             except errors.KeyNotFound:
                 return
-            found[entry[-1]] = text if texts else _value(text)
+            found[entry[-1]] = text if texts else value
 
         try:
             self._each([([(*names, key) for key in keys], read)], None)
@@ -517,27 +516,34 @@ class Datastore:
             raise next(iter(error.failed.values())) from None
         return found
 
-    def _text_of_keys(self, names: Names) -> str:
-        """The value of the key ``keys``, whose own address means the listing from 2.39 on (user store: 2.40)."""
+    def _entry(self, names: Names) -> tuple[Any, str]:
+        """The value of an entry and its text; an entry without a value, which an empty PUT makes, reads as null."""
+        if names[-1] == "keys":
+            return self._entry_keys(names)
+        reply = self._call("GET", *names)
+        return (reply.json(), reply.text) if reply.body else (None, "null")
+
+    def _entry_keys(self, names: Names) -> tuple[Any, str]:
+        """The key ``keys``, whose own address means the listing from 2.39 on (user store: 2.40): found by a query."""
         if names == (wire.SHARED, "protections", "keys") and self.version() >= (2, 42):
             raise errors.Unaddressable("servers from 2.42 on have no address for the value of protections/keys")
         self._reachable(names[:2])
         reply = self.transport.call(wire.call("GET", *names[:2], query=Query(filters=("_:eq:keys",)).text))
-        if reply.status == 404 or _listing(reply.text) is not None:
-            return self._call("GET", *names).text or "null"  # a server without queries, where it is like any key
+        if reply.status == 404 or _listing(reply.text) is not None:  # a server without queries, where it is as others
+            reply = self._call("GET", *names)
+            return (reply.json(), reply.text) if reply.body else (None, "null")
         text = wire.checked(reply).text
         try:
             entries = {key: (value, text[start:end]) for key, value, start, end in wire.entries(text)}
         except ValueError as error:
             raise reply.error(errors.ServerError, f"the server's answer cannot be read: {error}") from error
         if "keys" not in entries:
-            raise errors.KeyNotFound("keys", namespace=names[1], status=200, method="GET", url=reply.url)
-        value, found = entries["keys"]
-        if value is None:
+            raise reply.error(errors.KeyNotFound, "", "keys", namespace=names[1])
+        if entries["keys"][0] is None:
             stored = Query(fields="", filters=("_:eq:keys", ".:null")).text
             if not self._call("GET", *names[:2], query=stored).json():
                 raise errors.Unaddressable(f"servers have no address for an encrypted value of {names[1]}/keys")
-        return found
+        return entries["keys"]
 
     def _discard(self, names: Names) -> None:
         try:
@@ -600,13 +606,6 @@ def _holdable(key: str) -> bool:
     except errors.InvalidKey:
         return False
     return True
-
-
-def _value(text: str) -> Any:
-    try:
-        return wire.loads(text)
-    except ValueError as error:
-        raise errors.ServerError(f"the stored value cannot be read: {error}", sent=True) from error
 
 
 def _listing(text: str) -> list[str] | None:

@@ -175,6 +175,8 @@ class Transport:
             except BaseException:
                 response.close()  # what is left of the body must not be taken for the next reply
                 raise
+        except errors.Dhis2kvError:
+            raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _failure(error, facts) from error
         log.debug("%s %s: %d, %d bytes", call.method, url, response.status_code, len(body))
@@ -329,7 +331,8 @@ def _failure(error: Exception, facts: dict[str, Any]) -> errors.Dhis2kvError:
     facts = {**facts, "sent": sent}
     host = urlsplit(facts["url"]).netloc
     timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-    if isinstance(error, timeouts) or isinstance(cause, timeouts):
+    refused = isinstance(cause, urllib3.exceptions.NewConnectionError)  # which is, for history's sake, a time-out too
+    if not refused and (isinstance(error, timeouts) or isinstance(cause, timeouts)):
         return errors.TimedOut(f"{host} did not {'answer' if sent else 'accept a connection'} in time", **facts)
     if not sent:
         return errors.Unreachable(f"no connection to {host}: {_reason(cause)}", **facts)

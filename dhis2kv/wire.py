@@ -342,7 +342,7 @@ def _error(reply: Reply) -> errors.Dhis2kvError:
     said = f": {message}" if message else ""
     facts = {"message": message}
     if status in (301, 302, 303, 307, 308):
-        target = printable(urlsplit(reply.headers.get("location", "")))
+        target = re.sub("//[^/@]*@", "//", reply.headers.get("location", ""))
         if "login" in target:
             return reply.error(errors.NotAuthenticated, f"not signed in: the server redirects to its login, {target}")
         return reply.error(errors.Rejected, f"the server redirects to {target!r}, which is not followed: use that URL")
@@ -382,7 +382,7 @@ def _foreign(reply: Reply) -> errors.Dhis2kvError:
     what = (
         f"the page {' '.join(found[1].split())!r}" if found else f"{len(reply.body)} bytes of {reply.media_type or '?'}"
     )
-    if re.search(r"type=.?password|login", page, re.I):
+    if re.search(r"type=.?password|log.?in", page, re.I):
         return reply.error(errors.NotAuthenticated, f"not signed in: instead of JSON came {what}")
     return reply.error(errors.ServerError, f"instead of JSON came {what}")
 
