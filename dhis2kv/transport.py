@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import logging
 import os
 import random
@@ -224,8 +225,11 @@ class Transport:
         return body
 
     def _renew(self) -> None:
-        """Leave the connections to the parent process, which goes on using them."""
-        self._session.close()
+        """Leave the parent's connections alone after a fork; closing them would ask for locks that nobody may hold."""
+        self._session = _session(self._borrowed)
+        for prefix, adapter in self._session.adapters.items():
+            if isinstance(adapter, requests.adapters.HTTPAdapter):
+                self._session.adapters[prefix] = copy.copy(adapter)  # which is one without connections
 
 
 class _Session(requests.Session):
@@ -285,7 +289,7 @@ def _session(given: requests.Session | None) -> requests.Session:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
     else:
-        session.adapters, session.auth, session.hooks = given.adapters, given.auth, given.hooks
+        session.adapters, session.auth, session.hooks = dict(given.adapters), given.auth, given.hooks
         session.headers.update(given.headers)
         session.proxies, session.verify, session.cert = given.proxies, given.verify, given.cert
         session.trust_env = given.trust_env
@@ -349,4 +353,5 @@ def _after_fork() -> None:
         transport._renew()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_after_fork)
