@@ -57,7 +57,7 @@ log = logging.getLogger("dhis2kv")
 
 FORM = 1
 STORES = (wire.SHARED, wire.USER)
-PAGE = 512  # entries in one bulk read; a power of 8, see _pages
+PAGE = 1000  # entries in one bulk read, the most that servers give; a power of 10, see _pages
 
 Progress = Callable[[int, int], None]
 Mode = Literal["merge", "replace", "add"]
@@ -96,7 +96,7 @@ class Change(NamedTuple):
 def read(store: Store, namespaces: Iterable[str] | None = None, *, progress: Progress | None = None) -> Iterator[Entry]:
     """The entries of these namespaces of a store, or of all that the account can read; namespaces come sorted.
 
-    Costs a request for the list of namespaces; for each of them one for the keys and one per 512 entries, one more
+    Costs a request for the list of namespaces; for each of them one for the keys and one per 1,000 entries, one more
     where there are nulls, and one for each encrypted entry, several at a time. Holds one page of values, and the names
     of one namespace. What is deleted meanwhile is left out; so is what is created meanwhile. The order of keys within a
     namespace is the server's.
@@ -176,7 +176,7 @@ class _Bulk:
             except errors.ServerError as error:
                 if error.status != 200 or size == 1:
                     raise
-                size //= 8  # too large for one answer
+                size //= 10  # too large for one answer
                 continue
             if not all(isinstance(row, dict) and row.keys() == {"key", "value"} for row in page):
                 return  # a server without bulk reads answers something else
