@@ -7,7 +7,9 @@ do not exist before and do not exist after.
 import contextlib
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 
 import pytest
 
@@ -25,9 +27,10 @@ from dhis2kv import (
 from dhis2kv.testing import Emulator, connect
 from tests.conftest import OLD_MIDDLE_NEW
 
+LIVE = ("live", "")
 SERVERS = [(host, version) for host in ("in process", "served") for version in OLD_MIDDLE_NEW]
 if "DHIS2KV_LIVE_URL" in os.environ:
-    SERVERS.append(("live", ""))
+    SERVERS.append(LIVE)
 
 VALUES = {
     "texts": ["", " ", "plain", 'a "quotation"\\', "línea\nnueva\ttab", "日本語 😀", "null", "1e5"],
@@ -158,6 +161,22 @@ def test_setdefault(ns):
     assert ns.setdefault("k", [1]) == [1]
     assert ns.setdefault("k", [2]) == [1]
     assert ns["k"] == [1]
+
+
+def test_a_race_has_one_winner(ns):
+    """Of many who add one key at once exactly one does, and all who give it a default get the same value."""
+    start = Barrier(8, timeout=60)
+
+    def race(number):
+        start.wait()
+        added = ns.add("added", number)
+        start.wait()
+        return added, ns.setdefault("default", number)
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(race, range(8)))
+    assert [number for number, (added, _) in enumerate(outcomes) if added] == [ns["added"]]
+    assert {value for _, value in outcomes} == {ns["default"]}
 
 
 def test_pop_and_popitem(ns):
@@ -330,11 +349,12 @@ def test_odd_keys(ns, key):
 
 
 @pytest.mark.parametrize("key", DOTTED)
-def test_dotted_keys(ns, key):
+def test_dotted_keys(request, ns, key):
     """A dotted key is taken whole; behind a proxy that rewrites it, it is refused, and no stem of it is touched."""
     try:
         check_name(ns, key, {key.partition(".")[0], key.rpartition(".")[0]} - {"", ".", key})
     except Unaddressable:
+        assert request.node.callspec.params["open_store"] == LIVE  # before the others there is no proxy
         assert set(ns.copy().values()) <= {"untouched"}
 
 
