@@ -25,7 +25,7 @@ def test_more_than_a_page(version):
     assert len(namespace) == 1500
     wanted = list(data)[::7]
     assert namespace.get_many(wanted) == {key: data[key] for key in wanted}
-    assert len(sent(emulator)) == 4
+    assert len(sent(emulator)) == 3
 
 
 def test_no_version_is_asked_for(emulator, either):
