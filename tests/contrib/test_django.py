@@ -1,0 +1,34 @@
+"""Django's settings."""
+
+import importlib
+import sys
+
+import pytest
+
+from tests.conftest import sent
+
+conf = pytest.importorskip("django.conf")
+
+SETTINGS = """
+from tests.contrib.test_django import given
+
+TIME_ZONE = None  # Django would set the time zone of the whole process
+SECRET_KEY = "of the file"
+USE_TZ = True
+globals().update(given["store"]["app"].copy())
+"""
+given = {}
+
+
+def test_a_settings_module_is_filled(emulator, store, load, tmp_path, monkeypatch):
+    """A settings module that ends with ``globals().update(ns.copy())`` has the server's values, for one request."""
+    load(SECRET_KEY="of the server", ALLOWED_HOSTS=["example.org"])
+    monkeypatch.setitem(given, "store", store)
+    (tmp_path / "settings_from_dhis2.py").write_text(SETTINGS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "settings_from_dhis2", importlib.import_module("settings_from_dhis2"))
+    settings = conf.Settings("settings_from_dhis2")
+    assert settings.SECRET_KEY == "of the server"
+    assert settings.ALLOWED_HOSTS == ["example.org"]
+    assert settings.USE_TZ is True
+    assert len(sent(emulator)) == 1
