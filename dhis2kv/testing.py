@@ -65,5 +65,5 @@ def connect(emulator: Emulator, auth: Any = ("admin", "district"), **options: An
     one.
     """
     store = Store(f"http://dhis2.test{emulator.context_path}", auth, session=emulator.session(), **options)
-    store.datastore.transport._sleep = lambda _: None  # a Store has no such option: only tests are in a hurry
+    store.datastore.transport.sleep = lambda _: None  # a Store has no such option: only tests are in a hurry
     return store

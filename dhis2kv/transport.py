@@ -76,7 +76,7 @@ class Transport:
         self._connect, self._read, self._total = _times(timeout)
         if retries < 0 or max_bytes < 1:
             raise ValueError("retries cannot be negative, and max_bytes is at least 1")
-        self._retries, self._max_bytes, self._sleep, self._clock = retries, max_bytes, sleep, clock
+        self._retries, self._max_bytes, self.sleep, self._clock = retries, max_bytes, sleep, clock
         self._borrowed = session
         self._session = _session(session)
         self._auth = _auth(found if auth is None else auth, token, self._session, self.base)
@@ -129,7 +129,7 @@ class Transport:
             log.warning("%s %s: %s; again in %.1f s", call.method, call.path, why, wait)
             waits += 1
             may_have_acted = may_have_acted or isinstance(outcome, wire.Reply) or outcome.sent
-            self._sleep(wait)
+            self.sleep(wait)
 
     def _wait(self, call: wire.Call, waits: int, outcome: wire.Reply | errors.Unreachable) -> float | None:
         """Seconds to wait before the call may be repeated; None if it may not be, or need not."""

@@ -19,7 +19,7 @@ NAMES = json.loads((Path(__file__).parent / "names.json").read_text())
 def connect(emulator, auth=("admin", "district"), **options):
     """A store on an emulated server, without sockets and without waiting between repeats."""
     store = Store("http://dhis2.test", auth, session=emulator.session(), **options)
-    store.datastore.transport._sleep = lambda seconds: None
+    store.datastore.transport.sleep = lambda seconds: None
     return store
 
 

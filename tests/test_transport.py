@@ -93,7 +93,7 @@ def quick(url, auth=("admin", "district"), **options):
     """A store that does not wait between repeats; what it would have waited is in the list."""
     store = Store(url, auth, **options)
     waits = []
-    store.datastore.transport._sleep = waits.append
+    store.datastore.transport.sleep = waits.append
     return store, waits
 
 
@@ -455,7 +455,7 @@ class TestRepeats:
         emulator = Emulator()
         store = connect(emulator)
         waits = []
-        store.datastore.transport._sleep = waits.append
+        store.datastore.transport.sleep = waits.append
         emulator.fail("status", status=429, retry_after=asked)
         assert store["app"].get("k") is None
         assert waits == [waited]
@@ -471,7 +471,7 @@ class TestRepeats:
         emulator = Emulator()
         store = connect(emulator, timeout=5)
         waits = []
-        store.datastore.transport._sleep = waits.append
+        store.datastore.transport.sleep = waits.append
         emulator.fail("status", status=503, retry_after="20", times=9)
         with pytest.raises(ServerError):
             store["app"]["k"]
