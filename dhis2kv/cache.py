@@ -1,47 +1,56 @@
-"""A cache in front of reads: JSON text in, fresh values out; in the process, or in a backend that machines share."""
+"""The cache: JSON text in, fresh values out, kept in the process or in a backend that machines share.
+
+A *record* is what one read brought: the text of an entry (or that there is none), all texts of a namespace, or a
+listing of names. A *flight* is a read on its way; threads that want the same join it. A write drops the records and
+takes the flights off the table that it may have made stale, so that nothing read before it is served after it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
 import os
 import random
-import secrets
 import sys
 import threading
 import time
+import uuid
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-import cachetools
+from cachetools import LRUCache
 
 from dhis2kv import errors
 
-log = logging.getLogger("dhis2kv")
+if TYPE_CHECKING:
+    import redis
 
-MAX_BYTES = 64 * 1024 * 1024
-SPREAD = 0.05  # of the lifetime, at most: so that a fleet does not come back at once
-PAUSE = 5.0  # seconds in which a server that is away is not asked again for the same thing
-LOCK_SECONDS = 60.0  # how long one process may take to fetch for all the others
-POLL_SECONDS = 0.05
-WARN_SECONDS = 60.0
+__all__ = ["Backend", "Cache", "CacheInfo", "Place", "RedisBackend"]
 
-# What a record is about: origin, namespace, key, and the kind of read where it is not that of one value.
-_Key = tuple[Any, ...]
-_KINDS = ("entries", "listing")
-_Content = (
-    Any  # the text of a value, None for a key that is absent; {key: text} of a namespace; {name: None} of a listing
-)
+T = TypeVar("T")
+U = TypeVar("U")
+_log = logging.getLogger("dhis2kv")
+
+_SPREAD = 0.05  # of a lifetime, at most, is taken off at random, so that a fleet does not come back at once
+_PAUSE = 10.0  # seconds for which a server or a backend that did not answer is not asked again
+_TURN = 10.0  # seconds, at most, for which processes wait for another one's read
+_POLL = 0.05  # seconds between looking whether that read has come
+_GENERATION = 30 * 86400.0  # seconds for which a generation outlives the records that carry it
+_OVERHEAD = 600  # bytes that a record takes beside its text: its name and its share of the tables
+
+VALUE, ENTRIES, LISTING = "value", "entries", "listing"  # the kinds of reads
 
 
 class Place(NamedTuple):
-    """What a read or a write is about; ``key`` None is a whole namespace, ``namespace`` None the whole store.
+    """What a record is about: server, account and store; a namespace (None: all of them); a key (None: all of them).
 
-    ``origin`` stands for the server, the account and the store: three texts, where a backend is to keep records.
+    ``origin`` is anything hashable; for a cache with a backend it is a tuple of texts, and nothing secret.
     """
 
     origin: Hashable
@@ -50,7 +59,7 @@ class Place(NamedTuple):
 
 
 class CacheInfo(NamedTuple):
-    """``maxsize`` and ``currsize`` are in bytes; both are 0 where a backend keeps the records."""
+    """How often a read was answered without asking the server, how often it was asked, and the sizes in bytes."""
 
     hits: int
     misses: int
@@ -58,463 +67,533 @@ class CacheInfo(NamedTuple):
     currsize: int
 
 
-class Backend(Protocol):
-    """Where machines that share a cache keep it; records are opaque bytes.
-
-    A method raises ``OSError`` when the backend is away: then a warning is logged and the server is asked directly.
-    """
-
-    def get(self, key: str) -> bytes | None:
-        """The record, or None."""
-
-    def set(self, key: str, record: bytes, lifetime: float) -> None:
-        """Keep a record for so many seconds."""
-
-    def delete(self, key: str) -> None:
-        """Forget a record, if there is one."""
-
-    def lock(self, key: str, lifetime: float) -> AbstractContextManager[bool]:
-        """Hold a lock for the block, at most so many seconds; gives whether it was free."""
+_Name = tuple[str, Place]  # of a record: the kind of the read and its place
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class _Record:
-    content: _Content
-    fresh_until: float
-    usable_until: float
-    size: int = 0
+    content: Any  # a text, None for an absent entry, or a dict of names to texts (in a listing: to None)
+    born: float  # when the read that brought it began
+    until: float  # fresh before
+    generation: str | None = ""  # of its namespace in the backend when the read began; None: not to be kept
+
+    @cached_property
+    def size(self) -> int:
+        names = self.content if isinstance(self.content, dict) else {}
+        return _OVERHEAD + sys.getsizeof(self.content) + sum(map(sys.getsizeof, (*names, *names.values())))
 
 
-@dataclass(slots=True, eq=False)
+class _Turn(NamedTuple):
+    generation: str | None  # under which what is read is kept; None: it is not, for the backend is away
+    lock: str | None = None  # the name of the lock in the backend
+
+
 class _Flight:
-    """A read that is under way, for one thread that fetches and any number that wait."""
-
-    done: threading.Event = field(default_factory=threading.Event)
-    content: _Content = None
-    error: Exception | None = None
-
-
-_everyone: weakref.WeakSet[Cache] = weakref.WeakSet()
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.record: _Record | None = None
+        self.error: errors.Dhis2kvError | None = None
 
 
 class Cache:
-    """Keeps what was read for a while; pass it as ``Store(..., cache=Cache(ttl=60))``.
+    """Remembers what was read for ``ttl`` seconds, for any number of threads, stores and accounts.
 
-    Threads: one lock, never held while the server or a backend is asked. Threads that miss the same place wait for one
-    of them to fetch it; its failure is theirs too, a copy each. Within one process no read is served or kept that began
-    before a write there ended: a write takes the reads in flight off the table. Between processes and machines a value
-    may be as old as ``ttl``. After a fork, parent and child have a cache each.
+    Threads: every method may be called from any thread at any time. There is one lock, held for look-ups only and
+    never during a request. Threads that miss the same thing at the same time cause one request and share its result,
+    also when it is an error: each raises a copy of its own. Within a process nothing is ever served or kept that was
+    read before a write of this process through this cache finished. A forked process starts with an empty cache, and
+    so does one that a ``Cache`` is pickled to: its settings travel, its records do not.
 
-    It keeps text and hands out values that are new each time, so that nobody can change what another one gets.
+    Every read gives new values, made from text: whatever a caller does to them, the cache is not changed.
 
-    :param ttl: seconds for which a record is fresh; each gets up to 5 per cent less.
-    :param max_bytes: bound of what is kept in this process, in bytes; what was not used for longest goes first. A
-        namespace whose entries take more than half of it is not kept.
-    :param negative_ttl: seconds for which an absent key is remembered; 0 asks each time.
-    :param stale_if_error: seconds after ``ttl`` for which the last good record serves while the server is away (no
-        connection, no answer in time, 5xx; never after 401, 403 or 404), with a warning in the log. A server that is
-        away is asked again for the same thing after 5 seconds at the earliest.
-    :param backend: a ``Backend`` that keeps the records instead, for all machines that use it. How old a record is, is
-        told by the machines' clocks.
+    A backend (see ``RedisBackend``) keeps the records for several processes and machines: nothing stays in this
+    process. While one process reads, the others wait for it (ten seconds at most). What was written elsewhere through
+    such a cache shows at once, what was written past it after ``ttl``. The clocks of the machines must agree: a record
+    from more than ten seconds ahead is not believed. A write makes the shared records of its whole namespace stale.
+    While the backend is away, a warning is logged and the server is asked instead; the backend is asked again after
+    ten seconds. All who share a backend should use the same settings.
+
+    :param ttl: seconds for which a record is served, counted from the start of the read; up to five per cent less, at
+        random, so that many processes do not come back at once.
+    :param max_bytes: what the records in this process may take together; the least recently used go first. A record
+        bigger than half of it, such as a large namespace, is not kept, in a backend neither.
+    :param negative_ttl: seconds for which it is remembered that a single entry is absent; 0: not at all.
+    :param stale_if_error: seconds beyond ``ttl`` for which the last good record is served, with a warning in the log,
+        when the server cannot be reached, does not answer in time or answers 5xx; never at a refusal (401, 403), a 404
+        or a 429. After each such failure the server is not asked again about the same for ten seconds, or ``ttl``
+        where that is less.
+    :param backend: where the records are kept instead of in this process.
+    :param clock: the time in seconds; by default ``time.monotonic``, with a backend ``time.time``.
     """
 
     def __init__(
         self,
         ttl: float,
         *,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = 64 * 2**20,
         negative_ttl: float = 0,
         stale_if_error: float = 0,
         backend: Backend | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        if ttl <= 0 or max_bytes < 1 or negative_ttl < 0 or stale_if_error < 0:
-            raise ValueError("ttl and max_bytes are above 0, negative_ttl and stale_if_error at least 0")
+        if not (ttl > 0 and max_bytes > 0 and negative_ttl >= 0 and stale_if_error >= 0):
+            raise ValueError("ttl and max_bytes are more than 0, negative_ttl and stale_if_error at least 0")
+        self._settings: dict[str, Any] = {  # what a pickle carries
+            "ttl": ttl,
+            "max_bytes": max_bytes,
+            "negative_ttl": negative_ttl,
+            "stale_if_error": stale_if_error,
+            "backend": backend,
+            "clock": clock,
+            "sleep": sleep,
+            "chance": chance,
+        }
         self.ttl, self.max_bytes, self.negative_ttl, self.stale_if_error = ttl, max_bytes, negative_ttl, stale_if_error
         self.backend = backend
-        self._clock, self._wall, self._sleep = clock, wall, sleep
-        self._begin()
-        _everyone.add(self)
+        self._clock, self._sleep, self._chance = clock or time.monotonic, sleep, chance
+        self._shared: _Shared | None = None
+        if backend is not None:
+            self._clock = clock or time.time  # the one clock that machines have in common
+            self._shared = _Shared(backend, self._clock, ttl + stale_if_error + _GENERATION)
+        self._renew()
+        _caches.add(self)
 
-    def _begin(self) -> None:
-        """Start empty, with locks that nobody holds."""
+    def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._records: cachetools.LRUCache[_Key, _Record] = cachetools.LRUCache(self.max_bytes, lambda one: one.size)
-        self._flights: dict[_Key, _Flight] = {}
+        self._records: LRUCache[_Name, _Record] = LRUCache(self.max_bytes, getsizeof=attrgetter("size"))
+        self._flights: dict[_Name, _Flight] = {}
         self._hits = self._misses = 0
-        longest = max(self.ttl + self.stale_if_error, self.negative_ttl)
-        self._shared = _Shared(self.backend, longest, self._clock, self._wall) if self.backend else None
 
-    # --- reading ------------------------------------------------------------------------------------------------------
+    def __reduce__(self) -> tuple[Callable[[], Cache], tuple[()]]:
+        return partial(Cache, **self._settings), ()
 
-    def value(self, place: Place | tuple[Any, ...], fetch: Callable[[], str]) -> Any:
-        """The value of one entry; ``fetch`` gives its JSON text or raises ``KeyNotFound``."""
-        with self._lock:
-            record = self._records.get(place)
-            if record is not None and self._clock() < record.fresh_until:
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def value(self, place: Place, fetch: Callable[[], str]) -> Any:
+        """The value of an entry: from its record, from that of its whole namespace, or by ``fetch``.
+
+        ``fetch`` returns JSON text or raises; it is called without the lock and must not read the same through this
+        cache. Raises what it raises, ``KeyNotFound`` where that is remembered, and ``ServerError`` for what is no JSON.
+        """
+        with self._lock:  # the way of most reads, so it is short
+            text = self._held(place)
+            if text is not None:
                 self._hits += 1
-                content = record.content
-                flight = None
-            else:
-                content, flight, leads = self._in_bulk_or_flight(place)
-        if flight is not None:
-            content = self._lead(place, flight, fetch) if leads else _joined(flight)
-        if content is None:
-            raise errors.KeyNotFound(place[2], namespace=place[1])
-        return json.loads(content)
+        if text is None:
+            text = self._read(VALUE, place, partial(_json, fetch))
+        return json.loads(text)
+
+    def _held(self, place: Place) -> Any:
+        """The text of an entry by a fresh record in this process; None where there is none."""
+        now = self._clock()
+        record = self._records.get((VALUE, place))
+        if record is not None and record.until > now:
+            return record.content
+        whole = self._records.get((ENTRIES, Place(place.origin, place.namespace)))
+        return whole.content.get(place.key) if whole is not None and whole.until > now else None
 
     def entries(self, place: Place, fetch: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
-        """All entries of a namespace; ``fetch`` gives the JSON text of each."""
-        texts = self._read((*place, "entries"), fetch)
-        return dict(zip(texts, json.loads(f"[{','.join(texts.values())}]"), strict=True))
+        """Keys and values of a whole namespace, in the order of ``fetch``, which returns the JSON text of each."""
+        texts = self._read(ENTRIES, place, lambda: dict(fetch()))
+        values = json.loads(f"[{','.join(texts.values())}]")  # much faster than one by one
+        return dict(zip(texts, values, strict=True))
 
-    def listing(self, place: Place, fetch: Callable[[], list[str]]) -> list[str]:
-        """The keys of a namespace, or the namespaces."""
-        return list(self._read((*place, "listing"), lambda: dict.fromkeys(fetch())))
+    def listing(self, place: Place, fetch: Callable[[], Iterable[str]]) -> list[str]:
+        """The keys of a namespace, or the namespaces (``place.namespace`` None), in the order of ``fetch``."""
+        return list(self._read(LISTING, place, lambda: dict.fromkeys(fetch())))
 
     def known(self, place: Place) -> bool | None:
-        """Whether an entry exists, if that is known without asking anybody; else None."""
-        with self._lock:
-            now = self._clock()
-            record = self._records.get(place)
-            if record is not None and now < record.fresh_until:
-                return record.content is not None
-            for kind in _KINDS:
-                record = self._records.get((*place[:2], None, kind))
-                if record is not None and now < record.fresh_until:
-                    return place.key in record.content
+        """Whether a key (or, ``place.key`` None, a namespace) exists, by fresh records; None where none tells."""
+        space, root = Place(place.origin, place.namespace), Place(place.origin)
+        sources = [(LISTING, root)] if place.key is None else [(VALUE, place), (ENTRIES, space), (LISTING, space)]
+        wanted = place.namespace if place.key is None else place.key
+        for kind, at in sources:
+            record = self._get((kind, at))
+            if record is not None and self._is_fresh(record):
+                self._count(hit=True)
+                return record.content is not None and (kind is VALUE or wanted in record.content)
+        self._count(hit=False)
         return None
 
-    def info(self) -> CacheInfo:
-        """Hits and misses since the start, and the sizes in bytes."""
-        with self._lock:
-            bound = 0 if self.backend else self.max_bytes
-            return CacheInfo(self._hits, self._misses, bound, int(self._records.currsize))
+    def _read(self, kind: str, place: Place, fetch: Callable[[], Any]) -> Any:
+        """What a read of this kind brings: joins the one that is on its way, or does it itself."""
+        while True:
+            mine = _Flight()
+            try:
+                with self._lock:
+                    flight = self._flights.setdefault((kind, place), mine)
+                if flight is mine:
+                    mine.record = self._lead(mine, kind, place, fetch)
+                    return mine.record.content
+            except errors.Dhis2kvError as error:
+                mine.error = error
+                raise
+            finally:  # also for a KeyboardInterrupt: nobody may wait for a read that has ended
+                with self._lock:
+                    if self._flights.get((kind, place)) is mine:
+                        del self._flights[kind, place]
+                mine.done.set()
+            flight.done.wait()
+            if flight.error is not None:
+                raise copy.copy(flight.error) from flight.error.__cause__
+            if flight.record is not None:
+                self._count(hit=True)
+                return flight.record.content
 
-    # --- writing ------------------------------------------------------------------------------------------------------
+    def _lead(self, flight: _Flight, kind: str, place: Place, fetch: Callable[[], Any]) -> _Record:
+        """A fresh record, or one from the server; where processes share records, one asks and the others wait."""
+        found, fresh = self._find(kind, place)
+        turn: _Turn | None = _Turn("")
+        if self._shared is not None and not fresh:
+            for _ in range(int(_TURN / _POLL)):
+                turn = self._shared.take_turn(kind, place)
+                found, fresh = self._find(kind, place)  # whoever had the turn may have brought it
+                if fresh or turn is not None:
+                    break
+                self._sleep(_POLL)
+        try:
+            self._count(hit=fresh)
+            if found is None or not fresh:
+                return self._ask(flight, kind, place, fetch, found, turn.generation if turn is not None else None)
+            if found.content is None:
+                raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404)
+            return found
+        finally:
+            if self._shared is not None and turn is not None:
+                self._shared.end_turn(turn)
 
-    @contextmanager
+    def _find(self, kind: str, place: Place) -> tuple[_Record | None, bool]:
+        """A fresh record that answers, or else the newest stale one; and whether it is fresh."""
+        found = [self._get((kind, place))]
+        if kind is VALUE and not self._is_fresh(found[0]):
+            whole = self._get((ENTRIES, place._replace(key=None)))
+            if whole is not None and whole.content is not None and place.key in whole.content:
+                found.append(replace(whole, content=whole.content[place.key]))
+        best = max(filter(None, found), key=lambda record: (self._is_fresh(record), record.born), default=None)
+        return best, self._is_fresh(best)
+
+    def _is_fresh(self, record: _Record | None) -> bool:
+        return record is not None and record.until > self._clock()
+
+    def _ask(
+        self,
+        flight: _Flight,
+        kind: str,
+        place: Place,
+        fetch: Callable[[], Any],
+        old: _Record | None,
+        generation: str | None,
+    ) -> _Record:
+        """Ask the server and keep what it says; fall back to an old record where the server is in trouble."""
+        born = self._clock()
+        lifetime = 1 - _SPREAD * self._chance()
+        try:
+            record = _Record(fetch(), born, born + self.ttl * lifetime, generation)
+        except errors.KeyNotFound:
+            remembered = self.negative_ttl if kind is VALUE else 0  # else: only that the old record is no longer good
+            self._put(flight, kind, place, _Record(None, born, born + remembered * lifetime, generation))
+            raise
+        except (errors.Unreachable, errors.TimedOut, errors.ServerError) as error:
+            now = self._clock()
+            away = not isinstance(error, errors.ServerError) or (error.status or 0) >= 500
+            if not away or old is None or old.content is None or now >= old.born + self.ttl + self.stale_if_error:
+                raise
+            _log.warning("%s; what was read %.0f seconds ago is served instead", error, now - old.born)
+            record = replace(old, until=min(now + min(_PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))
+        self._put(flight, kind, place, record)
+        return record
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
     def writing(self, place: Place) -> Iterator[None]:
-        """Around a write: what it may have made old is forgotten at its end, also when it failed."""
+        """Around a write of an entry, or of a whole namespace (``place.key`` None); drops it at the end in any case."""
         try:
             yield
         finally:
             self.drop(place)
 
     def drop(self, place: Place) -> None:
-        """Forget a key (with the listings and bulk reads it is in), a namespace, or all of an origin."""
-        origin, namespace, key = place
+        """Forget an entry, a namespace, or all of an origin, with the listings that may name it.
 
-        def concerned(other: _Key) -> bool:
-            if other[0] != origin or other[1] not in (namespace, None):
-                return namespace is None and other[0] == origin
-            return key is None or other[2] in (key, None)
-
+        Whoever reads from now on asks the server, and joins no read that began before. Sends nothing to the server.
+        """
+        if self._shared is not None:
+            self._shared.forget(place)
         with self._lock:
-            for other in [other for other in self._flights if concerned(other)]:
-                del self._flights[other]
-            if key is not None:  # the usual case, without a walk through all records
-                kept = [place, *((origin, about, None, kind) for about in (namespace, None) for kind in _KINDS)]
-            else:
-                kept = [other for other in self._records if concerned(other)]
-            for other in kept:
-                self._records.pop(other, None)
-        if self._shared:
-            self._shared.disown(origin, namespace)
+            for table in (self._records, self._flights):
+                for name in _touched(table, place):
+                    table.pop(name, None)
 
-    # --- one fetch for all threads ------------------------------------------------------------------------------------
-
-    def _read(self, about: _Key, fetch: Callable[[], _Content]) -> _Content:
+    def info(self) -> CacheInfo:
+        """Hits and misses of this process, and the sizes in bytes (``currsize`` is 0 with a backend)."""
         with self._lock:
-            record = self._records.get(about)
-            if record is not None and self._clock() < record.fresh_until:
-                self._hits += 1
-                return record.content
-            flight, leads = self._flight(about)
-        return self._lead(about, flight, fetch) if leads else _joined(flight)
+            return CacheInfo(self._hits, self._misses, self.max_bytes, int(self._records.currsize))
 
-    def _in_bulk_or_flight(self, place: tuple[Any, ...]) -> tuple[_Content, _Flight | None, bool]:
-        """The text from a fresh bulk read, or the flight that fetches it and whether the caller leads it."""
-        record = self._records.get((*place[:2], None, "entries"))
-        if record is not None and place[2] in record.content and self._clock() < record.fresh_until:
-            self._hits += 1
-            return record.content[place[2]], None, False
-        return None, *self._flight(place)
+    # --- records --------------------------------------------------------------------------------------------------
 
-    def _flight(self, about: _Key) -> tuple[_Flight, bool]:
-        flight = self._flights.get(about)
-        if flight is not None:
-            return flight, False
-        self._misses += self._shared is None
-        flight = self._flights[about] = _Flight()
-        return flight, True
+    def _get(self, name: _Name) -> _Record | None:
+        if self._shared is not None:
+            return self._shared.get(name)
+        with self._lock:
+            return self._records.get(name)
 
-    def _lead(self, about: _Key, flight: _Flight, fetch: Callable[[], _Content]) -> _Content:
-        """Fetch for all who wait; keep the result, unless a write took the flight off the table meanwhile."""
-        record: _Record | None = None
-        failure: Exception | None = errors.Unreachable("the read that this one waited for was interrupted; try again")
-        try:
-            if self._shared:
-                record = self._fetch_shared(self._shared, about, fetch)
-            else:
-                record = self._fetch(about, fetch, self._records.get(about))
-            failure = None
-            return record.content
-        except Exception as error:
-            failure = error
-            raise
-        finally:
-            flight.content, flight.error = record.content if record else None, failure
-            with self._lock:
-                if self._flights.get(about) is flight:
-                    del self._flights[about]
-                    if not self._shared:
-                        self._keep(about, record)
-            flight.done.set()
+    def _put(self, flight: _Flight, kind: str, place: Place, record: _Record) -> None:
+        """Keep a record, unless a write has taken its flight off the table."""
+        lifetime = self.negative_ttl if record.content is None else self.ttl
+        seconds = record.born + lifetime + self.stale_if_error - self._clock()
+        keep = seconds > 0 and record.size * 2 <= self.max_bytes
+        with self._lock:
+            if self._flights.get((kind, place)) is not flight:
+                return
+            if self._shared is None:
+                self._records.pop((kind, place), None)
+                if keep:
+                    self._records[kind, place] = record
+        if self._shared is not None:
+            self._shared.put((kind, place), record, seconds if keep else 0)
 
-    def _keep(self, about: _Key, record: _Record | None) -> None:
-        self._records.pop(about, None)
-        if record is None or record.fresh_until <= self._clock():
-            return
-        record.size = _size(record.content)
-        if record.size <= (self.max_bytes // 2 if len(about) > 3 else self.max_bytes):
-            self._records[about] = record
-
-    def _fetch(self, about: _Key, fetch: Callable[[], _Content], last: _Record | None) -> _Record:
-        """What the server says, or the last good record when it is away."""
-        try:
-            return self._fresh(fetch())
-        except errors.KeyNotFound:
-            if len(about) > 3 or not self.negative_ttl:
-                raise
-            return self._absent()
-        except errors.Dhis2kvError as error:
-            return self._stale(about, last, error)
-
-    def _fresh(self, content: _Content) -> _Record:
-        fresh = self._clock() + self.ttl * (1 - SPREAD * random.random())  # noqa: S311 - spread, not a secret
-        return _Record(content, fresh, fresh + self.stale_if_error)
-
-    def _absent(self) -> _Record:
-        until = self._clock() + self.negative_ttl
-        return _Record(None, until, until)
-
-    def _stale(self, about: _Key, last: _Record | None, error: errors.Dhis2kvError) -> _Record:
-        """The last good record, made fresh for a moment, if it may serve in place of this error; else the error."""
-        now = self._clock()
-        if last is None or last.content is None or now >= last.usable_until or not _is_away(error):
-            raise error
-        log.warning("the server is away, so what it last said of %s serves: %s", about[1:3], error)
-        return _Record(last.content, min(now + PAUSE, last.usable_until), last.usable_until)
-
-    # --- a cache that machines share ----------------------------------------------------------------------------------
-
-    def _fetch_shared(self, shared: _Shared, about: _Key, fetch: Callable[[], _Content]) -> _Record:
-        """A fresh record of the backend, else what the server says: asked by one process while the others wait."""
-        fetched: _Record | None = None
-        patience = self._clock() + LOCK_SECONDS
-        try:
-            while not shared.is_distrusted(about) and self._clock() < patience:
-                found = shared.find(about)
-                if found is not None and self._clock() < found.fresh_until:
-                    self._count(hit=True)
-                    return found
-                with shared.lock(about) as mine:
-                    if mine and shared.find(about) == found:  # else somebody was faster
-                        self._count(hit=False)
-                        generation = shared.generation(about)
-                        fetched = self._fetch(about, fetch, found)
-                        shared.publish(about, fetched, generation)
-                        return fetched
-                if not mine:
-                    self._sleep(POLL_SECONDS)
-        except OSError as error:
-            if isinstance(error, errors.Dhis2kvError):
-                raise
-            shared.warn(error)
-        if fetched is None:
-            self._count(hit=False)
-            fetched = self._fetch(about, fetch, None)
-        return fetched
-
-    def _count(self, *, hit: bool) -> None:
+    def _count(self, hit: bool) -> None:
         with self._lock:
             self._hits += hit
             self._misses += not hit
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A pickled cache is its settings: the records stay behind."""
-        settings = (self.ttl, self.max_bytes, self.negative_ttl, self.stale_if_error, self.backend)
-        return _cache, settings
 
-
-class _Shared:
-    """Records in a backend, and what makes them trustworthy.
-
-    Each write leaves a new generation beside the records of its namespace, and a record counts only with the
-    generation that was there before it was fetched: so no machine serves one whose read began before that write. A
-    process whose write could not leave its mark, because the backend was away, does not believe it until every record
-    of that time is gone.
-    """
-
-    def __init__(self, backend: Backend, longest: float, clock: Callable[[], float], wall: Callable[[], float]) -> None:
-        self._backend, self._longest, self._clock, self._wall = backend, longest, clock, wall
-        self._distrusted: dict[_Key, float] = {}
-        self._warned = float("-inf")
-
-    def find(self, about: _Key) -> _Record | None:
-        """The record, fresh or stale; for one value the namespace's record may have it."""
-        record = self._record(about)
-        if record is None and len(about) == 3:
-            whole = self._record((*about[:2], None, "entries"))
-            if whole is not None and about[2] in whole.content:
-                return _Record(whole.content[about[2]], whole.fresh_until, whole.usable_until)
-        return record
-
-    def _record(self, about: _Key) -> _Record | None:
-        found = self._backend.get(_name(about))
-        if found is None:
-            return None
-        generation, fresh, usable, content = json.loads(found)
-        if generation != self.generation(about):
-            return None
-        past = self._clock() - self._wall()
-        return _Record(content, fresh + past, usable + past)
-
-    def publish(self, about: _Key, record: _Record, generation: str) -> None:
-        """Keep a record that was fetched while this generation stood."""
-        ahead = self._wall() - self._clock()
-        text = json.dumps([generation, record.fresh_until + ahead, record.usable_until + ahead, record.content])
-        self._backend.set(_name(about), text.encode(), max(record.usable_until - self._clock(), 0.001))
-
-    def generation(self, about: _Key) -> str:
-        """Which write was the last one here, "" where none was within the life of a record."""
-        return (self._backend.get(_name((*about[:2], None, "generation"))) or b"").decode()
-
-    def disown(self, origin: Hashable, namespace: str | None) -> None:
-        """Make all records of a namespace, and the listing of namespaces, count no more."""
-        for about in {(origin, namespace), (origin, None)}:
-            try:
-                mark = secrets.token_hex(8).encode()
-                self._backend.set(_name((*about, None, "generation")), mark, 2 * self._longest)
-            except OSError as error:
-                self._distrusted[about] = self._clock() + self._longest
-                self.warn(error)
-
-    def is_distrusted(self, about: _Key) -> bool:
-        """Whether this process wrote here while the backend was away, not long ago."""
-        return self._clock() < self._distrusted.get(about[:2], float("-inf"))
-
-    def lock(self, about: _Key) -> AbstractContextManager[bool]:
-        """The right to fetch for everybody."""
-        return self._backend.lock(_name(about) + ":lock", LOCK_SECONDS)
-
-    def warn(self, error: OSError) -> None:
-        """Say that the backend is away, once a minute."""
-        if self._clock() - self._warned >= WARN_SECONDS:
-            self._warned = self._clock()
-            log.warning("the shared cache is away, so the server is asked directly: %s", error)
-
-
-class RedisBackend:
-    """Keeps a cache's records in Redis, for all machines that use the same one; needs the extra ``redis``.
-
-    :param redis: a URL like ``redis://cache.example.org/0``, or a client of redis-py. Pickling takes a URL.
-    :param prefix: what the names of all keys in Redis begin with.
-    """
-
-    def __init__(self, redis: Any, *, prefix: str = "dhis2kv:") -> None:
-        try:
-            import redis as library
-        except ModuleNotFoundError as missing:
-            raise ModuleNotFoundError("the Redis backend needs redis-py:  pip install 'dhis2kv[redis]'") from missing
-        self._given, self._prefix, self._library = redis, prefix, library
-        self._client = library.Redis.from_url(redis) if isinstance(redis, str) else redis
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except self._library.RedisError as error:
-            raise ConnectionError(f"Redis: {error}") from error
-
-    def get(self, key: str) -> bytes | None:
-        """The record, or None."""
-        with self._translated():
-            return cast("bytes | None", self._client.get(self._prefix + key))
-
-    def set(self, key: str, record: bytes, lifetime: float) -> None:
-        """Keep a record for so many seconds."""
-        with self._translated():
-            self._client.set(self._prefix + key, record, px=max(int(lifetime * 1000), 1))
-
-    def delete(self, key: str) -> None:
-        """Forget a record, if there is one."""
-        with self._translated():
-            self._client.delete(self._prefix + key)
-
-    @contextmanager
-    def lock(self, key: str, lifetime: float) -> Iterator[bool]:
-        """Hold a lock for the block, at most so many seconds; gives whether it was free."""
-        held = self._client.lock(self._prefix + key, timeout=lifetime, blocking=False)
-        with self._translated():
-            free = bool(held.acquire())
-        try:
-            yield free
-        finally:
-            if free:
-                try:
-                    held.release()
-                except self._library.exceptions.LockNotOwnedError:
-                    log.warning("fetching took longer than the lock of the shared cache lives")
-                except self._library.RedisError as error:
-                    raise ConnectionError(f"Redis: {error}") from error
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if not isinstance(self._given, str):
-            raise TypeError("a Redis backend made from a client cannot be pickled: make it from a URL")
-        return _redis_backend, (self._given, self._prefix)
-
-
-def _joined(flight: _Flight) -> _Content:
-    """What the thread that leads a flight fetched, or a copy of its error."""
-    flight.done.wait()
-    if flight.error is not None:
-        raise copy.copy(flight.error)
-    return flight.content
-
-
-def _size(content: _Content) -> int:
-    """Bytes that a record takes, its key and bookkeeping by a rough estimate."""
-    if isinstance(content, dict):
-        return 512 + sys.getsizeof(content) + sum(sys.getsizeof(k) + sys.getsizeof(v) for k, v in content.items())
-    return 512 + sys.getsizeof(content)
-
-
-def _is_away(error: errors.Dhis2kvError) -> bool:
-    return isinstance(error, errors.Unreachable | errors.TimedOut) or (
-        isinstance(error, errors.ServerError) and (error.status or 0) >= 500
-    )
-
-
-def _name(about: _Key) -> str:
-    """The name of a record in a backend: its origin, namespace, key and kind, told apart beyond doubt."""
-    return json.dumps(about, ensure_ascii=False, separators=(",", ":"))
-
-
-def _cache(ttl: float, max_bytes: int, negative_ttl: float, stale_if_error: float, backend: Backend | None) -> Cache:
-    return Cache(ttl, max_bytes=max_bytes, negative_ttl=negative_ttl, stale_if_error=stale_if_error, backend=backend)
-
-
-def _redis_backend(url: str, prefix: str) -> RedisBackend:
-    return RedisBackend(url, prefix=prefix)
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for cache in list(_everyone):
-        cache._begin()
+    """A thread of the parent may have held a lock, or been on its way with a read: neither exists in the child."""
+    for cache in _caches:
+        cache._renew()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _json(fetch: Callable[[], str]) -> str:
+    text = fetch()
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise errors.ServerError(f"the stored value cannot be read: {error}") from error
+    return text
+
+
+def _touched(table: Iterable[_Name], place: Place) -> list[_Name]:
+    """The names of all records and flights that a write at this place may have made stale."""
+    space, root = Place(place.origin, place.namespace), Place(place.origin)
+    if place.key is not None:
+        return [(VALUE, place), (ENTRIES, space), (LISTING, space), (LISTING, root)]
+    spaces = (place.namespace, None)
+    return [
+        (kind, at)
+        for kind, at in table
+        if at.origin == place.origin and (place.namespace is None or at.namespace in spaces)
+    ]
+
+
+# --- shared between machines ------------------------------------------------------------------------------------------
+
+
+class Backend(Protocol):
+    """Where several processes keep their records: bytes under names, each for a number of seconds.
+
+    A method raises ``OSError`` (``ConnectionError``, ``TimeoutError``) where the backend cannot do what it is asked.
+    It may lose anything at any time, but never gives back what was overwritten or deleted. A ``Cache`` that is to be
+    pickled needs a backend that can be.
+    """
+
+    def get(self, *names: str) -> Sequence[bytes | None]:
+        """What is kept under each of these names; None where there is nothing, or not any more."""
+
+    def set(self, name: str, data: bytes, seconds: float) -> None:
+        """Keep this for so long, whatever was there before."""
+
+    def add(self, name: str, data: bytes, seconds: float) -> bool:
+        """Keep this for so long unless there is something; whether it was kept. This is also the lock that expires."""
+
+    def delete(self, name: str) -> None:
+        """Keep nothing under this name."""
+
+
+class _Shared:
+    """The records in a backend, and what keeps a process from believing one that is older than a write of its own.
+
+    A *generation* is a random text in the backend, one for each namespace and one for each origin; a record carries
+    those that held when its read began, and is nothing where they are no longer the same. A write renews that of its
+    namespace. A renewal that fails is owed, and while it is, no record of the namespace is believed.
+    """
+
+    def __init__(self, backend: Backend, clock: Callable[[], float], lifetime: float) -> None:
+        self._backend, self._clock, self._lifetime = backend, clock, lifetime
+        self._away_until = -float("inf")
+        # By the name of a generation; two writes or payments that meet cost one payment too many, never one too few.
+        self._owed: dict[str, object] = {}
+        self._paid: dict[str, object] = {}
+
+    def get(self, name: _Name) -> _Record | None:
+        generations = self._generations(name[1])
+        if not all(self._pay(one) for one in generations):
+            return None
+        *found, data = self._read(*generations, _text(*name))
+        if data is None or None in found:
+            return None
+        try:
+            generation, born, until, content = json.loads(data)
+        except (ValueError, TypeError):  # not ours: another program's, or another version's
+            return None
+        if generation != _joined(found) or born > self._clock() + _PAUSE:
+            return None
+        return _Record(content, born, until, generation)
+
+    def generation(self, place: Place) -> str | None:
+        """The generation for a read that begins now; None where the backend is away."""
+        names = self._generations(place)
+        if not all(self._pay(one) for one in names):
+            return None
+        found = self._read(*names)
+        for name, generation in zip(names, found, strict=True):
+            if generation is None:
+                self._try(partial(self._backend.add, name, _random(), self._lifetime), False)
+        if None in found:
+            found = self._read(*names)
+        return None if None in found else _joined(found)
+
+    def put(self, name: _Name, record: _Record, seconds: float) -> None:
+        """Keep a record for so long; what is kept under its name goes where that is 0."""
+        if record.generation is None:
+            return
+        data = json.dumps([record.generation, record.born, record.until, record.content], ensure_ascii=False)
+        if seconds:
+            self._try(partial(self._backend.set, _text(*name), data.encode("utf-8", "surrogatepass"), seconds), None)
+        else:
+            self._try(partial(self._backend.delete, _text(*name)), None)
+
+    def forget(self, place: Place) -> None:
+        origin, space = self._generations(place)
+        root = self._generations(Place(place.origin))[1]
+        for name in [origin] if place.namespace is None else [space, root]:
+            self._owed[name] = object()
+            self._pay(name)
+
+    def take_turn(self, kind: str, place: Place) -> _Turn | None:
+        """The right to ask the server for all processes; None while another one has it."""
+        generation = self.generation(place)
+        if generation is None:
+            return _Turn(None)
+        lock = _text("turn", kind, place, generation)  # a read from before a write holds up nobody after it
+        taken = self._try(partial(self._backend.add, lock, b"", _TURN), None)
+        if taken is None:
+            return _Turn(None)
+        return _Turn(generation, lock) if taken else None
+
+    def end_turn(self, turn: _Turn) -> None:
+        if turn.lock is not None:
+            self._try(partial(self._backend.delete, turn.lock), None)
+
+    def _generations(self, place: Place) -> tuple[str, str]:
+        return _text("origin", Place(place.origin)), _text("generation", Place(place.origin, place.namespace))
+
+    def _pay(self, name: str) -> bool:
+        """Renew a generation if that is owed; False where it is and cannot be done."""
+        debt = self._owed.get(name)
+        if debt is self._paid.get(name):
+            return True
+
+        def renew() -> bool:
+            self._backend.set(name, _random(), self._lifetime)
+            return True
+
+        paid = self._try(renew, False)
+        if paid:
+            self._paid[name] = debt
+        return paid
+
+    def _read(self, *names: str) -> Sequence[bytes | None]:
+        return self._try(partial(self._backend.get, *names), [None] * len(names))
+
+    def _try(self, call: Callable[[], T], otherwise: U) -> T | U:
+        """Ask the backend; where it is away, say so in the log and leave it alone for a while."""
+        if 0 < self._away_until - self._clock() <= _PAUSE:  # more: somebody has set the clock back
+            return otherwise
+        try:
+            return call()
+        except OSError as error:
+            self._away_until = self._clock() + _PAUSE
+            _log.warning("the cache's backend is away (%s); the server is asked instead", error)
+            return otherwise
+
+
+def _text(*parts: Any) -> str:
+    return json.dumps(parts)
+
+
+def _random() -> bytes:
+    return uuid.uuid4().hex.encode()
+
+
+def _joined(generations: Sequence[bytes | None]) -> str:
+    return " ".join(repr(generation) for generation in generations)
+
+
+class RedisBackend:
+    """Keeps the records of a ``Cache`` in Redis; needs ``pip install dhis2kv[redis]``.
+
+    From a URL it makes a client that gives up after two seconds; a client of your own is used as it is and has to
+    answer in bytes (``decode_responses=False``). Pickled, it carries its URL, with a password that is in it; made from
+    a client it refuses to be pickled.
+
+    :param redis: a URL (``redis://host:6379/0``) or a ``redis.Redis``.
+    :param prefix: what the names in Redis begin with.
+    """
+
+    def __init__(self, redis: str | redis.Redis, *, prefix: str = "dhis2kv:") -> None:
+        try:
+            import redis as library
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+        except ImportError as error:
+            raise ImportError("RedisBackend needs the package redis: pip install dhis2kv[redis]") from error
+        self._url = redis if isinstance(redis, str) else None
+        self._prefix = prefix
+        self._trouble = library.RedisError
+        # Any: redis types the answers of its plain and its asyncio client as one.
+        self._client: Any = redis
+        if isinstance(redis, str):
+            once_more = Retry(NoBackoff(), 1)  # for a connection that Redis has closed meanwhile
+            self._client = library.Redis.from_url(redis, socket_timeout=2, socket_connect_timeout=2, retry=once_more)
+        if self._client.get_encoder().decode_responses:
+            raise ValueError("RedisBackend needs a client that answers in bytes: make it with decode_responses=False")
+
+    def __reduce__(self) -> tuple[Callable[[], RedisBackend], tuple[()]]:
+        if self._url is None:
+            raise TypeError("a RedisBackend made from a client cannot be pickled: make it from a URL")
+        return partial(RedisBackend, self._url, prefix=self._prefix), ()
+
+    def get(self, *names: str) -> Sequence[bytes | None]:
+        with self._os_errors():
+            found: list[bytes | None] = self._client.mget([self._prefix + name for name in names])
+            return found
+
+    def set(self, name: str, data: bytes, seconds: float) -> None:
+        with self._os_errors():
+            self._client.set(self._prefix + name, data, px=max(1, int(seconds * 1000)))
+
+    def add(self, name: str, data: bytes, seconds: float) -> bool:
+        with self._os_errors():
+            return bool(self._client.set(self._prefix + name, data, px=max(1, int(seconds * 1000)), nx=True))
+
+    def delete(self, name: str) -> None:
+        with self._os_errors():
+            self._client.delete(self._prefix + name)
+
+    @contextlib.contextmanager
+    def _os_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._trouble as error:
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
