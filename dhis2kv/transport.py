@@ -11,6 +11,7 @@ import re
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -109,7 +110,10 @@ class Transport:
             outcome: wire.Reply | errors.Unreachable
             try:
                 outcome = self._send(call, deadline)
-            except errors.Unreachable as failure:
+            except errors.Dhis2kvError as failure:
+                failure.sent = call.writes and (failure.sent or may_have_acted)
+                if not isinstance(failure, errors.Unreachable):
+                    raise
                 outcome = failure
             if isinstance(outcome, wire.Reply):
                 if may_have_acted and call.method == "DELETE" and outcome.status == 404 and outcome.message:
@@ -118,17 +122,19 @@ class Transport:
                     stale = True
                     continue
                 if not race and _is_race(outcome):
-                    race = may_have_acted = True
+                    race = True
+                    may_have_acted = may_have_acted or outcome.may_have_acted
                     continue
             wait = self._wait(call, waits, outcome)
             if wait is None or self._clock() + wait >= deadline:
                 if isinstance(outcome, errors.Unreachable):
                     raise outcome
-                return outcome
+                return replace(outcome, unsure=True) if may_have_acted else outcome
             why = f"status {outcome.status}" if isinstance(outcome, wire.Reply) else outcome
             log.warning("%s %s: %s; again in %.1f s", call.method, call.path, why, wait)
             waits += 1
-            may_have_acted = may_have_acted or isinstance(outcome, wire.Reply) or outcome.sent
+            acted = outcome.may_have_acted if isinstance(outcome, wire.Reply) else outcome.sent
+            may_have_acted = may_have_acted or acted
             self.sleep(wait)
 
     def _wait(self, call: wire.Call, waits: int, outcome: wire.Reply | errors.Unreachable) -> float | None:

@@ -109,6 +109,11 @@ class Call:
         """Path and query, ready to be appended to the server's base URL."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is meant to change something."""
+        return self.method not in ("GET", "HEAD")
+
 
 def call(method: str, *names: str, query: str = "", body: str | None = None, once: bool = False) -> Call:
     """The call on a store, a namespace of it, or a key of that."""
@@ -267,13 +272,25 @@ def same(a: Any, b: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: status, headers (names in lower case) and body; ``text`` and ``json()`` read the body."""
+    """What came back: status, headers (names in lower case) and body; ``text`` and ``json()`` read the body.
+
+    ``unsure`` says that the call had been sent before, and may have acted then.
+    """
 
     call: Call
     url: str
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | bytearray = b""
+    unsure: bool = False
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether the server may have changed something, by this try of the call or an earlier one."""
+        # A refusal has changed nothing, but for one: a DELETE of a namespace acts before it finds that it cannot
+        # answer in the media type asked for.
+        refused = 300 <= self.status < 500 and self.status != 406
+        return self.call.writes and (self.unsure or not refused)
 
     @property
     def media_type(self) -> str:
@@ -316,13 +333,8 @@ class Reply:
 
     def error(self, kind: type[E], sentence: str, *args: str, **facts: Any) -> E:
         """An error of this kind about this reply; ``args`` are its ``args`` where the sentence is not."""
-        # A refusal has changed nothing, but for one: a DELETE of a namespace acts before it finds that it cannot
-        # answer in the media type asked for.
-        acted = not 300 <= self.status < 500 or self.status == 406
-        return kind(
-            *(args or (f"{sentence} ({self.call.method} {self.url})",)),
-            **{"status": self.status, "method": self.call.method, "url": self.url, "sent": acted, **facts},
-        )
+        about = {"status": self.status, "method": self.call.method, "url": self.url, "sent": self.may_have_acted}
+        return kind(*(args or (f"{sentence} ({self.call.method} {self.url})",)), **{**about, **facts})
 
 
 def checked(reply: Reply) -> Reply:
