@@ -177,8 +177,7 @@ class Config(Mapping[str, Any]):
         """Load a snapshot that is too old, and release the lock."""
         changed: frozenset[str] = frozenset()
         try:
-            if self._clock() >= self._due:  # another thread may just have done it
-                changed = self._load()
+            changed = self._load()
         except errors.Dhis2kvError as error:
             log.warning("the settings could not be loaded again, those from before stay: %s", error)
         finally:

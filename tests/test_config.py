@@ -424,6 +424,7 @@ def test_changes_are_told(clock):
 
     config.on_change(lambda keys: told.append(keys))
     assert callable(first)
+    config.refresh()
     assert config["changed"] == 1
     config.refresh()
     assert told == []
