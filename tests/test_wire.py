@@ -219,6 +219,8 @@ class TestValues:
             ([1], [True], False),
             ({"a": None}, {}, False),
             ([], {}, False),
+            ([1], [1, 2], False),
+            ({"a": 1}, {"b": 1}, False),
             ("1", 1, False),
             (None, None, True),
             (None, False, False),
@@ -267,6 +269,69 @@ class TestEntries:
             list(wire.entries(f'[{{"key":"a","value":{deep}}}]'))
         with pytest.raises(ValueError, match="too deeply"):
             wire.loads(deep)
+
+
+def replied(status, body="", method="GET", kind="application/json", **headers):
+    """A reply about app/k."""
+    call = wire.call(method, "dataStore", "app", "k")
+    return wire.Reply(call, "http://h" + call.path, status, {"content-type": kind, **headers}, body.encode())
+
+
+def said(status, message):
+    """The body of a WebMessage."""
+    return json.dumps({"httpStatusCode": status, "status": "ERROR", "message": message})
+
+
+class TestMeaning:
+    @pytest.mark.parametrize(
+        ("status", "acted"),
+        [(301, False), (302, False), (303, False), (307, False), (308, False), (400, False), (401, False), (403, False)]
+        + [(409, False), (415, False), (429, False), (499, False), (406, True), (500, True), (503, True)],
+    )
+    def test_whether_the_server_may_have_acted(self, status, acted):
+        """A refusal has changed nothing; 5xx may have, and so may 406, which a DELETE of a namespace meets too late."""
+        with pytest.raises(errors.Dhis2kvError) as caught:
+            wire.checked(replied(status, said(status, "no"), "DELETE"))
+        assert caught.value.sent is acted
+        assert caught.value.status == status
+
+    @pytest.mark.parametrize(
+        ("status", "kind"), [(303, errors.Rejected), (429, errors.ServerError), (428, errors.Rejected)]
+    )
+    def test_statuses_that_no_recording_has(self, status, kind):
+        """Too many requests is trouble of the server; other refusals are refusals."""
+        with pytest.raises(kind):
+            wire.checked(replied(status, location="/elsewhere"))
+
+    def test_two_kinds_of_existing(self):
+        """Whoever loses a race to create is told so in one of two texts; any other 409 is another refusal."""
+        for text in (
+            "Key 'k' already exists in namespace 'app'",
+            "ERROR: duplicate key value violates unique constraint",
+        ):
+            with pytest.raises(errors.KeyExists, match="'app/k'"):
+                wire.checked(replied(409, said(409, text), "POST"))
+            with pytest.raises(errors.Rejected):
+                wire.checked(replied(409, said(409, text), "PUT"))
+        with pytest.raises(errors.Rejected, match="overflows"):
+            wire.checked(replied(409, said(409, "ERROR: value overflows numeric format"), "POST"))
+
+    @pytest.mark.parametrize(
+        ("status", "message", "meaning"),
+        [
+            (404, "Key 'x.json' not found in namespace 'x'", True),
+            (404, "The key 'x.json' was not found in the namespace 'x'.", True),
+            (404, "Key 'x' not found in namespace 'x'", False),
+            (404, "something else", None),
+            (406, "", False),
+            (404, "", None),
+            (503, "Key 'x.json' not found in namespace 'x'", None),
+            (200, "Key 'x.json' not found in namespace 'x'", None),
+        ],
+    )
+    def test_what_the_check_for_proxies_says(self, status, message, meaning):
+        """A 404 that repeats the whole name: safe; the stem alone, or 406: not; anything else says nothing."""
+        assert wire.understood(replied(status, said(status, message) if message else ""), "x.json") is meaning
 
 
 def names_of(target):
