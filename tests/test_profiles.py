@@ -4,8 +4,6 @@ import os
 
 import pytest
 
-pytest.importorskip("platformdirs", reason="needs the extra 'cli'")
-
 from dhis2kv import profiles
 
 OURS = """

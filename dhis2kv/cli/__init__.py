@@ -1,0 +1,58 @@
+"""The command line ``dhis2kv``: the library's calls as commands.
+
+``connection`` finds the server and the account, ``output`` prints, and the commands are in ``entries`` (one entry or
+the names of many), ``many`` (whole namespaces) and ``servers``. Modules that load ``requests`` are imported where they
+are needed, for ``--help`` and completion should not wait for them.
+"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from dhis2kv import __version__
+from dhis2kv.cli import entries, many, servers
+from dhis2kv.cli.connection import connection_options
+from dhis2kv.cli.failures import Commands
+
+_EXIT_STATUS = """\b
+Exit status:
+  0  done
+  1  failure
+  2  wrong usage
+  3  not found
+  4  not signed in, or not allowed
+  5  conflict: it exists already, or somebody else wrote meanwhile
+diff: 0 all the same, 1 differences, more than 1 as above (a failure is 2).
+
+\b
+Completion (bash; zsh and fish alike):
+  eval "$(_DHIS2KV_COMPLETE=bash_source dhis2kv)"
+"""
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_STATUS)
+@click.version_option(__version__, prog_name="dhis2kv")
+@connection_options
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """The DHIS2 data store on the command line.
+
+    The server and the account come from a profile, or from the environment: DHIS2_URL, and DHIS2_PAT, or
+    DHIS2_USERNAME and DHIS2_PASSWORD (each also as ..._FILE, naming a file that holds it).
+
+    A VALUE is JSON; - takes it from standard input and @FILE from a file, --string takes text as it is. Write -- before
+    a VALUE that begins with a minus: dhis2kv set app limit -- -5
+    """
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+for _command in (*entries.COMMANDS, *many.COMMANDS, *servers.COMMANDS):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; ends the process with the exit status that ``--help`` lists."""
+    cli(prog_name="dhis2kv")

@@ -1,0 +1,141 @@
+"""Which server, which account, which of the two stores: the options that every command takes, and what they open."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from dhis2kv import errors
+from dhis2kv.cli import output
+
+if TYPE_CHECKING:
+    from dhis2kv.profiles import Profile
+    from dhis2kv.store import Store
+
+Command = Callable[..., Any]
+
+_COMPLETION_SECONDS = 2.0
+
+
+@dataclass
+class Connection:
+    """What the options say about the server and the account; what they leave open, a profile says."""
+
+    profile: str | None = None
+    url: str | None = None
+    username: str | None = None
+    password_stdin: bool = False
+    user: bool = False
+    shared: Store = field(init=False)  # once open() has made it
+
+    def open(self, *, ask: bool = True, **options: Any) -> Store:
+        """The store that is meant, with the options of ``Store``; sends nothing.
+
+        Raises ``click.UsageError`` where no server is named, or a password is missing and cannot be asked for.
+        """
+        try:
+            account = self._account()
+            if account.lacks_password and ask:
+                account = replace(account, password=_password(account))
+            self.shared = account.open(**options)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        return self.shared.user if self.user else self.shared
+
+    def _account(self) -> Profile:
+        from dhis2kv import profiles
+
+        account = profiles.Profile(self.url) if self.url and not self.profile else profiles.find(self.profile)
+        if self.url or self.username:
+            # What signs in one account is not sent for another one, nor to another server.
+            account = profiles.Profile(self.url or account.url, self.username)
+        if not self.password_stdin:
+            return account
+        if account.username is None:
+            raise click.UsageError("whose password? --password-stdin needs --username, or a profile with one")
+        return replace(account, password=sys.stdin.readline().rstrip("\r\n"), token=None)
+
+
+def _password(account: Profile) -> str:
+    if not output.interactive():
+        raise click.UsageError(
+            f"no password for {account.username!r}, and no terminal to ask for it: give --password-stdin,"
+            " or set DHIS2_PASSWORD"
+        )
+    answer: str = click.prompt(f"Password of {account.username} at {account.url}", hide_input=True, err=True)
+    return answer
+
+
+def current() -> Connection:
+    """The connection that the options of the running command describe."""
+    return click.get_current_context().ensure_object(Connection)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value and parameter.name:
+        setattr(context.ensure_object(Connection), parameter.name, value)
+
+
+_option = functools.partial(click.option, expose_value=False, is_eager=True, callback=_remember)
+_OPTIONS = (
+    _option("--profile", metavar="NAME", help="A server and account by name; or set DHIS2_PROFILE."),
+    _option("--url", metavar="URL", help="The server, without a profile's account."),
+    _option("--username", metavar="NAME", help="The account, whose password is asked for."),
+    _option("--password-stdin", is_flag=True, help="Read the password, one line, from standard input."),
+    _option("--user", is_flag=True, help="The account's own store instead of the shared one."),
+)
+
+
+def connection_options(function: Command) -> Command:
+    """The options that say which server, account and store; they may stand before and after the command's name."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def with_store(function: Command) -> Command:
+    """Give a command these options, and as its first argument the store that they mean."""
+
+    @connection_options
+    @functools.wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        with current().open() as store:
+            return function(store, *args, **kwargs)
+
+    return command
+
+
+# --- completion -------------------------------------------------------------------------------------------------------
+
+
+def _namespaces(store: Store, _: click.Context) -> Iterable[str]:
+    return store
+
+
+def _keys(store: Store, context: click.Context) -> Iterable[str]:
+    return store[context.params["namespace"]]
+
+
+def _completing(names: Callable[[Store, click.Context], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """Complete a word by names from the server; by none where they cannot be had in a moment."""
+
+    def complete(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+        try:
+            connection = context.ensure_object(Connection)
+            with connection.open(ask=False, timeout=_COMPLETION_SECONDS, retries=0) as store:
+                return [CompletionItem(name) for name in names(store, context) if name.startswith(begun)]
+        except (errors.Dhis2kvError, click.UsageError, OSError):
+            return []  # whoever presses the tab key wants no sentence there
+
+    return complete
+
+
+complete_namespace = _completing(_namespaces)
+namespace_argument = click.argument("namespace", shell_complete=complete_namespace)
+key_argument = click.argument("key", shell_complete=_completing(_keys))

@@ -1,0 +1,54 @@
+"""Errors as a sentence on stderr and an exit status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dhis2kv import errors
+
+FAILURE, USAGE, NOT_FOUND, NOT_ALLOWED, CONFLICT = 1, 2, 3, 4, 5
+
+_STATUS: tuple[tuple[tuple[type[errors.Dhis2kvError], ...], int], ...] = (
+    ((errors.InvalidKey, errors.InvalidValue), USAGE),
+    ((errors.KeyNotFound,), NOT_FOUND),
+    ((errors.NotAuthenticated, errors.Forbidden), NOT_ALLOWED),
+    ((errors.KeyExists, errors.Changed), CONFLICT),
+)
+
+
+def exit_status(error: errors.Dhis2kvError) -> int:
+    """The exit status that means this error."""
+    return next((status for kinds, status in _STATUS if isinstance(error, kinds)), FAILURE)
+
+
+class Commands(click.Group):
+    """Commands in the order in which they were added, whose errors end in an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except errors.Dhis2kvError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(exit_status(error))
+
+
+class Comparison(click.Command):
+    """A command whose status 1 is an answer, so that what would be 1 as a failure is 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.Abort:
+            click.echo("Aborted!", err=True)
+            ctx.exit(USAGE)
+        except click.ClickException as error:
+            error.show()
+            ctx.exit(max(error.exit_code, USAGE))
+        except errors.Dhis2kvError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(max(exit_status(error), USAGE))

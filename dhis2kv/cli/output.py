@@ -1,0 +1,119 @@
+"""What the commands print: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+FORMATS = ("json", "compact", "raw", "table")
+COLOURS = {"+": "green", "~": "yellow", "-": "red"}
+
+_WIDEST = 60  # characters in a cell of a table
+
+
+def output_option(default: str) -> Callable[..., Any]:
+    """The option ``-o``; ``raw`` prints text without quotes, and a list an item a line."""
+    return click.option(
+        "-o", "--output", "form", type=click.Choice(FORMATS), default=default, show_default=True, help="How to print."
+    )
+
+
+def show(value: Any, form: str) -> None:
+    """Print a JSON value on stdout, in one of the ``FORMATS``."""
+    if form == "json":
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    elif form == "compact":
+        click.echo(compact(value))
+    elif form == "table":
+        _table(_rows(value))
+    else:
+        for item in value if isinstance(value, list) else [value]:
+            click.echo(item if isinstance(item, str) else compact(item))
+
+
+def compact(value: Any) -> str:
+    """A JSON value in one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def say(sentence: str) -> None:
+    """Print a sentence on stderr."""
+    click.echo(sentence, err=True)
+
+
+def show_change(sign: str, what: object) -> None:
+    """Print on stdout what would be created (``+``), updated (``~``) or deleted (``-``)."""
+    click.secho(f"{sign} {what}", fg=COLOURS[sign])
+
+
+def interactive() -> bool:
+    """Whether there is a terminal to ask."""
+    return sys.stdin.isatty()
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is deleted; the default is no. Refuses where there is no terminal to ask."""
+    if yes:
+        return
+    if not interactive():
+        raise click.UsageError(f"{question} There is no terminal to ask: give --yes if that is meant")
+    click.confirm(question, default=False, abort=True, err=True)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr, as a function of done and total; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
+
+        def step(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield step
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def readable_size(count: int) -> str:
+    """A number of bytes for people: ``812 B``, ``1.2 kB``."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def readable_date(date: str) -> str:
+    """A date as DHIS2 writes it, for people; it is in the server's own time zone."""
+    return date[:16].replace("T", " ")
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    """A value as rows: of an object its members, of a list its items."""
+    if isinstance(value, dict):
+        return [{"NAME": name, "VALUE": member} for name, member in value.items()]
+    items = value if isinstance(value, list) else [value]
+    return [item if isinstance(item, dict) else {"VALUE": item} for item in items]
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [columns, *([_cell(row.get(name, "")) for name in columns] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+    for line in lines if columns else []:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    text = " ".join((value if isinstance(value, str) else compact(value)).split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

@@ -1,0 +1,81 @@
+"""The commands on servers: whoami, serve, demo, mcp."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dhis2kv.cli.connection import with_store
+from dhis2kv.cli.output import output_option, show
+
+if TYPE_CHECKING:
+    from dhis2kv.store import Store
+
+
+@click.command()
+@with_store
+@output_option("json")
+def whoami(store: Store, form: str) -> None:
+    """Tell which server this is, its version, and the account that is signed in."""
+    account = store.datastore.account()
+    version = ".".join(map(str, store.datastore.version()))
+    show({"url": store.datastore.transport.base, "version": version, **account}, form)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 picks a free one.")
+@click.option("--host", metavar="ADDRESS", help="Where to listen; only this machine can reach it without.")
+@click.option("--db", metavar="FILE", type=click.Path(dir_okay=False), help="Keep the data in this file.")
+@click.option(
+    "--seed",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Store the entries of this export that are absent.",
+)
+@click.option("--version", default="2.42", show_default=True, help="The DHIS2 to be, 2.36 to 2.44.")
+@click.option("--superuser", metavar="NAME:PASSWORD", default="admin:district", show_default=True)
+@click.option("--user", "users", metavar="NAME:PASSWORD", multiple=True, help="An ordinary account; repeatable.")
+def serve(
+    port: int, host: str | None, db: str | None, seed: str | None, version: str, superuser: str, users: tuple[str, ...]
+) -> None:
+    """Serve an emulated DHIS2 data store until interrupted; the first line is its URL."""
+    from dhis2kv.emulator.serve import serve_forever
+
+    try:
+        serve_forever(port=port, host=host, db=db, seed=seed, version=version, superuser=superuser, users=users)
+    except (ValueError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+@click.command()
+@click.option("--live", metavar="NAMESPACE", help="On a real server, in this namespace, which must not exist.")
+@click.pass_context
+def demo(context: click.Context, live: str | None) -> None:
+    """Walk through what the library does, on an emulated server.
+
+    With --live on the server that the environment names.
+    """
+    from dhis2kv.demo import run
+
+    context.exit(run(live))
+
+
+@click.command()
+@with_store
+@click.option("--allow-write", is_flag=True, help="Offer the tools that write, too.")
+@click.option("--namespace", "namespaces", metavar="NAME,NAME", help="The only namespaces that can be seen or touched.")
+@click.option("--max-bytes", type=click.IntRange(min=1), help="How many bytes of values one answer holds at most.")
+def mcp(store: Store, allow_write: bool, namespaces: str | None, max_bytes: int | None) -> None:
+    """Serve the data store to an agent, as an MCP server on standard input and output."""
+    try:
+        from dhis2kv.mcp import serve
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"it needs the extra 'mcp' ({error.name} is missing). Install it with:  pip install 'dhis2kv[mcp]'"
+        ) from error
+    limit = {} if max_bytes is None else {"max_bytes": max_bytes}
+    serve(store, allow_write=allow_write, namespaces=namespaces.split(",") if namespaces else None, **limit)
+
+
+COMMANDS = (whoami, serve, demo, mcp)

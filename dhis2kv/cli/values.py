@@ -1,0 +1,48 @@
+"""Values on the command line: JSON as an argument, from standard input, or from a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dhis2kv import wire
+from dhis2kv.cli.connection import current
+
+
+def value_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The argument VALUE and its option ``--string``; the command is given the value itself."""
+    function = click.argument("value", callback=_value)(function)
+    return click.option("--string", is_flag=True, is_eager=True, help="VALUE is text as it stands, not JSON.")(function)
+
+
+def _value(context: click.Context, _: click.Parameter, given: str | None) -> Any:
+    if given is None or context.resilient_parsing:
+        return None
+    text = _text(given)
+    if context.params.pop("string"):  # it has told how to read the value, and the command takes only that
+        return text
+    try:
+        return wire.loads(text)
+    except ValueError as error:
+        shown = given if given.startswith("@") else repr(text[:60])
+        raise click.BadParameter(f"{shown} is not JSON ({error}); to store it as text, add --string") from error
+
+
+def _text(given: str) -> str:
+    """The text that is meant: of a file, of standard input, or as given."""
+    try:
+        if given == "-":
+            if current().password_stdin:
+                raise click.BadParameter("standard input gives the password already (--password-stdin)")
+            return sys.stdin.buffer.read().decode("utf-8-sig")
+        if given.startswith("@"):
+            return Path(given[1:]).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {given[1:]!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise click.BadParameter("it is not UTF-8 text") from error
+    return given
