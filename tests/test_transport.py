@@ -12,6 +12,7 @@ import threading
 import pytest
 import requests
 import responses
+import urllib3
 
 from dhis2kv import (
     Dhis2kvError,
@@ -354,6 +355,14 @@ class TestTrouble:
         assert not caught.value.sent
         assert len(waits) == 3
         assert 0.05 <= waits[0] <= 0.15 <= waits[2] * 0.75
+
+    def test_a_session_that_repeats_by_itself(self):
+        """Where a session's own adapter gave up after it had sent, the server may have acted."""
+        session = requests.Session()
+        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=urllib3.Retry(1, allowed_methods=None)))
+        with Listener(None, None) as server, pytest.raises(Unreachable, match="broke") as caught:
+            quick(server.url, session=session, retries=0)[0]["app"].add("k", 1)
+        assert caught.value.sent
 
     def test_no_name(self):
         """A host that does not exist is Unreachable."""
