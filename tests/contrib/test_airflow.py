@@ -54,7 +54,7 @@ def test_airflow_looks_up_in_the_store(emulator, run):
                 "null": None,
             },
             "airflow-variables": {"text": "plain", "object": {"a": [1]}, "number": 5, "null": None},
-            "airflow-config": {"database": "sqlite:////tmp/of-the-store.db"},
+            "airflow-config": {"database": "sqlite:////data/airflow.db"},
         }
     )
     answer = run("""
@@ -72,7 +72,7 @@ def test_airflow_looks_up_in_the_store(emulator, run):
         }
     """)
     assert answer == {
-        "option": "sqlite:////tmp/of-the-store.db",
+        "option": "sqlite:////data/airflow.db",
         "uri": ["postgres", "host", 5432, "user", "secret", "base"],
         "object": ["http", "play.dhis2.org", {"verify": False}],
         "variables": ["plain", {"a": [1]}, "5"],
