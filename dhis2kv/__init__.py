@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dhis2kv.aio import AsyncDatastore as AsyncDatastore
     from dhis2kv.cache import Cache as Cache
+    from dhis2kv.config import Config as Config
     from dhis2kv.datastore import Datastore as Datastore
     from dhis2kv.errors import BulkError as BulkError
     from dhis2kv.errors import Changed as Changed
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
     from dhis2kv.store import Store as Store
 
 _HOME = {
+    "AsyncDatastore": "aio",
     "Cache": "cache",
+    "Config": "config",
     "Datastore": "datastore",
-    "Query": "query",
     "Namespace": "store",
+    "Query": "query",
     "Store": "store",
 } | dict.fromkeys(
     (
