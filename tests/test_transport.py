@@ -254,6 +254,21 @@ class TestSessions:
             None,
         ]
 
+    @pytest.mark.parametrize(("location", "asked"), [("/dhis-web-login/", 3), ("/elsewhere", 2)])
+    def test_an_old_session_that_leads_to_the_login_page(self, location, asked):
+        """A redirect to the login page, though there is a cookie, is a session gone stale; another redirect is not."""
+        first = reply(b"1", "200 OK", "Set-Cookie: JSESSIONID=old; Path=/")
+        with Listener(first, reply(b"", "302 Found", f"Location: {location}"), reply(b"2")) as server:
+            namespace = Store(server.url, ("a", "b"))["app"]
+            assert namespace["k"] == 1
+            if asked == 3:
+                assert namespace["k"] == 2
+            else:
+                with pytest.raises(Rejected):
+                    namespace["k"]
+            cookies = [headers.get("Cookie") for _, headers, _ in server.received]
+        assert cookies == [None, "JSESSIONID=old", None][:asked]
+
     def test_a_wrong_password_is_asked_once(self):
         """A 401 without a cookie is final: repeating it may lock the account."""
         emulator = Emulator()
