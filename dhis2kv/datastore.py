@@ -104,12 +104,13 @@ class Datastore:
     def set(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
         """Create or update an entry; one request, two for a new key on servers up to 2.37.
 
-        With ``encrypt=True`` the entry is created encrypted; an existing one is deleted first, for from 2.41 on a
-        server keeps the old value of an encrypted entry and lays the new one open. That is not atomic: when the second
-        half fails, the error says what the state is. Without it nothing warns that an entry is encrypted, but
-        ``read_back``.
+        With ``encrypt=True`` the entry is created encrypted, for one request; an existing one is deleted first, for
+        three, because from 2.41 on a server keeps the old value of an encrypted entry and lays the new one open. That
+        is not atomic: readers may find nothing meanwhile, and when the second half fails, the error says what the state
+        is. Without ``encrypt`` nothing warns that an entry is encrypted, but ``read_back``.
 
-        Raises ``InvalidValue`` for what JSON or the server cannot keep, ``NotStored`` when reading back says so.
+        Raises ``InvalidValue`` for what JSON or the server cannot keep, ``NotStored`` when reading back says so, and
+        ``Changed`` when somebody else stored a value between the two halves.
         """
         names = _new_names(user, namespace, key)
         text = wire.dumps(value)
@@ -117,7 +118,7 @@ class Datastore:
 
     def delete(self, namespace: str, key: str, *, user: bool = False) -> None:
         """Delete an entry; one request. Raises ``KeyNotFound`` when it is absent."""
-        self._check_writable()
+        self.check_writable()
         self._call("DELETE", *_names(user, namespace, key))
 
     def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
@@ -125,7 +126,7 @@ class Datastore:
 
         Raises ``KeyNotFound`` when there is none; in the user store, servers up to 2.39 do not tell.
         """
-        self._check_writable()
+        self.check_writable()
         self._call("DELETE", _store(user), wire.check_name(namespace, "namespace"))
 
     # --- one entry ----------------------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class Datastore:
         """Create an entry, atomically; one request. Raises ``KeyExists`` when there is one, which stays as it is."""
         names = _new_names(user, namespace, key)
         text = wire.dumps(value)
-        self._check_writable()
+        self.check_writable()
         self._create(names, text, encrypt)
         self._read_back(names, text)
 
@@ -150,51 +151,68 @@ class Datastore:
         text = wire.dumps(value)
         if not _PATH.fullmatch(path):
             raise errors.InvalidValue(f"{path!r} is not a path: write names and numbers, with dots between them")
-        self._check_writable()
+        self.check_writable()
         self._needs_2_41("patch")
-        missing = f"there is no {path!r} in {namespace}/{key}"
-        if not _found(self.get(namespace, key, user=user), path)[0]:
-            raise errors.NotStored(f"{missing}, and a server only changes what is there; nothing was sent")
+        what = _shown(names)
+        if not _found(self._entry(names)[0], path)[0]:
+            raise errors.NotStored(f"there is no {path!r} in {what}, and a server changes only what is there")
         reply = self._call("PUT", *names, query=urlencode({"path": path}), body=text)
         if reply.status == 201:
             raise errors.NotStored(
-                f"{namespace}/{key} was deleted meanwhile, and the server made a new entry of the fragment", sent=True
+                f"{what} was deleted meanwhile, and the server made a new entry of the fragment: write the whole value",
+                sent=True,
             )
-        there, now = _found(self.get(namespace, key, user=user), path)
+        there, now = _found(self._written(names), path)
         if not there or not wire.same(now, wire.loads(text)):
             raise errors.NotStored(
-                f"{path!r} of {namespace}/{key} is not what was written: somebody changed it", sent=True
+                f"the server accepted {path!r} of {what} and holds something else there: the entry is encrypted, or"
+                " somebody else wrote meanwhile",
+                sent=True,
             )
 
     def roll(self, namespace: str, key: str, value: Any, keep: int, *, user: bool = False) -> None:
         """Append to a list, atomically, and keep its last ``keep`` items; two requests, three for an absent key.
 
-        Needs a server of 2.41 or later, as ``patch`` does. An absent key is first created as an empty list, for the
-        server would store the bare value; anything but a list is refused after a look, for the server would replace
-        it. Never repeated once it was sent: an error whose ``sent`` is true leaves open whether it was appended.
+        Needs a server of 2.41 or later, as ``patch`` does. The server drops one item at most, so that a list that is
+        longer than ``keep`` already stays as long as it is. An absent key is first created as an empty list, for the
+        server would store the bare value; anything but a list is refused after a look with ``InvalidValue``, for the
+        server would replace it. Never repeated once it was sent: an error whose ``sent`` is true says what is not
+        known. Raises ``NotStored`` where the list was deleted meanwhile, or when reading back says so.
         """
         names = _new_names(user, namespace, key)
         text = wire.dumps(value)
         if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
             raise errors.InvalidValue(f"keep is a whole number of at least 1, not {keep!r}")
-        self._check_writable()
+        self.check_writable()
         self._needs_2_41("roll")
+        what = _shown(names)
         try:
-            now = self.get(namespace, key, user=user)
+            now, created = self._entry(names)[0], False
         except errors.KeyNotFound:
-            now = []
-            try:
-                self._create(names, "[]", False)
-            except errors.KeyExists:
-                now = self.get(namespace, key, user=user)
+            now, created = self._empty_list(names)
         if not isinstance(now, list):
-            raise errors.InvalidValue(f"{namespace}/{key} holds no list: the server would replace it by one")
+            raise errors.InvalidValue(f"{what} holds no list: the server would replace it by one")
         try:
-            self._call("PUT", *names, query=urlencode({"roll": keep}), body=text, once=True)
+            reply = self._call("PUT", *names, query=urlencode({"roll": keep}), body=text, once=True)
         except errors.Dhis2kvError as error:
             if error.sent:
-                raise _told(error, "whether it was appended is not known: read the list before trying again") from error
+                state = f"whether it was appended to {what} is not known: read the list before trying again"
+                raise _told(error, state) from error
+            if created:
+                raise _told(error, f"{what} was created as an empty list, and nothing was appended") from error
             raise
+        if reply.status == 201:
+            raise errors.NotStored(
+                f"the server found no list {what} to append to: its namespace is protected, or the list was deleted"
+                " meanwhile, and the entry holds the bare value now",
+                sent=True,
+            )
+        if self.read_back and not any(wire.same(item, wire.loads(text)) for item in _items(self._written(names))):
+            raise errors.NotStored(
+                f"the server accepted an item for {what} and does not hold it: the entry is encrypted (then the item"
+                " lies open now), or others have appended or written since",
+                sent=True,
+            )
 
     def metadata(self, namespace: str, key: str) -> dict[str, Any]:
         """What the shared store knows about an entry: ``created``, ``lastUpdated``, ``sharing``...; one request.
@@ -281,7 +299,7 @@ class Datastore:
         thread. Raises ``BulkError``, which names what was done, what failed and why, and what was not tried.
         """
         texts = {_new_names(user, namespace, key): wire.dumps(value) for key, value in entries.items()}
-        self._check_writable()
+        self.check_writable()
         self._each([(list(texts), lambda names: self._write(names, texts[names], encrypt))], progress)
 
     def replace(self, namespace: str, entries: Mapping[str, Any], *, user: bool = False, encrypt: bool = False) -> None:
@@ -291,7 +309,7 @@ class Datastore:
         the first is sent. Raises ``BulkError`` as ``set_many`` does; nothing is deleted before all writes are done.
         """
         texts = {_new_names(user, namespace, key): wire.dumps(value) for key, value in entries.items()}
-        self._check_writable()
+        self.check_writable()
         now = self.get_all(namespace, user=user)
         changed = [
             names
@@ -308,8 +326,10 @@ class Datastore:
 
         ``progress`` and ``BulkError`` are as in ``set_many``.
         """
+        if isinstance(keys, str):
+            raise TypeError("delete_many takes several keys, and would take a str for its letters: give it a list")
         everything = [_names(user, namespace, key) for key in dict.fromkeys(keys)]
-        self._check_writable()
+        self.check_writable()
         self._each([(everything, self._discard)], progress)
 
     # --- the server ---------------------------------------------------------------------------------------------------
@@ -362,7 +382,8 @@ class Datastore:
                 " path; Apache: nocanon), or use another name"
             )
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise ``ReadOnly`` where nothing may be written; sends nothing."""
         if self.read_only:
             raise errors.ReadOnly("this store was opened with read_only=True; nothing was sent")
 
@@ -375,7 +396,7 @@ class Datastore:
             )
 
     def _write(self, names: Names, text: str, encrypt: bool) -> None:
-        self._check_writable()
+        self.check_writable()
         if encrypt:
             self._replace_encrypted(names, text)
         else:
@@ -383,17 +404,24 @@ class Datastore:
         self._read_back(names, text)
 
     def _put(self, names: Names, text: str) -> None:
+        """Create or update; up to 2.37 a PUT does not create, so that a POST follows and, if need be, a PUT again."""
+        unsure = False
         for last in (False, True):
             try:
                 self._call("PUT", *names, body=text)
-            except errors.KeyNotFound:  # up to 2.37 a PUT does not create
-                try:
-                    self._create(names, text, False)
-                except (errors.KeyExists, errors.Unreachable):
-                    if last:
-                        raise
-                    continue  # somebody was faster, or the connection was dead: a PUT settles either
-            return
+                return
+            except errors.KeyNotFound:
+                pass
+            except errors.Dhis2kvError as error:
+                error.sent = error.sent or unsure
+                raise
+            try:
+                self._create(names, text, False)
+                return
+            except (errors.KeyExists, errors.Unreachable) as error:
+                if last:
+                    raise
+                unsure = error.sent  # somebody was faster, or the connection was dead: a PUT settles either
 
     def _create(self, names: Names, text: str, encrypt: bool) -> None:
         try:
@@ -405,61 +433,83 @@ class Datastore:
                 and "could not execute statement" in error.message
                 and self.exists(*names[1:], user=names[0] == wire.USER)
             ):
-                raise errors.KeyExists(f"there is already an entry {'/'.join(names[1:])!r}", status=500) from error
+                raise errors.KeyExists(f"there is already an entry {_shown(names)!r}", status=500) from error
             raise
 
     def _replace_encrypted(self, names: Names, text: str) -> None:
+        """Create encrypted; where there is an entry, delete it and create it anew."""
         try:
             self._create(names, text, True)
             return
         except errors.KeyExists:
             pass
-        what = "/".join(names[1:])
         try:
-            self._call("DELETE", *names)
-        except errors.KeyNotFound:
-            pass
+            self._discard(names)
         except errors.Dhis2kvError as error:
-            raise _told(
-                error, f"the old value of {what} may be deleted, the new one is not stored: set it again"
-            ) from error
+            if not error.sent:
+                raise
+            state = f"the old value of {_shown(names)} may be deleted, and the new one is not stored: set it again"
+            raise _told(error, state) from error
         try:
-            self._create(names, text, True)
-        except (errors.Unreachable, errors.TimedOut, errors.ServerError):
-            self._create_again(names, text)
-        except errors.KeyExists as error:
-            raise errors.Changed(f"somebody else created {what} meanwhile: theirs stays", sent=True) from error
+            self._create_anew(names, text)
+        except errors.Changed:
+            raise
         except errors.Dhis2kvError as error:
-            raise _told(error, f"the old value of {what} is deleted, the new one is not stored", sent=True) from error
+            new = "whether the new one is stored is not known" if error.sent else "the new one is not stored"
+            raise _told(error, f"the old value of {_shown(names)} is deleted, and {new}: set it again") from error
 
-    def _create_again(self, names: Names, text: str) -> None:
-        """The last try to store an encrypted value whose old one is deleted, after one that may have done it."""
-        what = "/".join(names[1:])
+    def _create_anew(self, names: Names, text: str) -> None:
+        """Store an encrypted value whose predecessor is deleted: tried twice, for it is nowhere but here."""
+        unsure = False
+        for last in (False, True):
+            try:
+                self._create(names, text, True)
+                return
+            except errors.KeyExists as error:
+                if unsure and wire.same(self._written(names), wire.loads(text)):
+                    return  # the first try did it
+                raise errors.Changed(
+                    f"the old value of {_shown(names)} is deleted, and somebody else stored one since: theirs stays",
+                    sent=True,
+                ) from error
+            except errors.Dhis2kvError as error:
+                unsure = error.sent = error.sent or unsure
+                if last:
+                    raise
+
+    def _empty_list(self, names: Names) -> tuple[Any, bool]:
+        """Create an entry for ``roll``, unless somebody is faster: the value that is there then, and if it is new."""
         try:
-            self._create(names, text, True)
-        except errors.KeyExists as error:
-            if not wire.same(self._entry(names)[0], wire.loads(text)):
-                raise errors.Changed(f"somebody else created {what} meanwhile: theirs stays", sent=True) from error
+            self._create(names, "[]", False)
+        except errors.KeyExists:
+            return self._entry(names)[0], False
         except errors.Dhis2kvError as error:
-            state = f"the old value of {what} is deleted, and whether the new one is stored is not known: set it again"
-            raise _told(error, state, sent=True) from error
+            if not error.sent:
+                raise
+            state = f"whether {_shown(names)} was created as an empty list is not known, and nothing was appended"
+            raise _told(error, state) from error
+        return [], True
 
     def _read_back(self, names: Names, text: str) -> None:
-        if not self.read_back:
-            return
-        what = "/".join(names[1:])
-        try:
-            now, _ = self._entry(names)
-        except errors.KeyNotFound as error:
+        if self.read_back and not wire.same(self._written(names), wire.loads(text)):
             raise errors.NotStored(
-                f"the server accepted {what} and did not store it: its namespace is protected", sent=True
-            ) from error
-        if not wire.same(now, wire.loads(text)):
-            raise errors.NotStored(
-                f"the server accepted {what} and holds another value: the entry is encrypted (then the new value lies"
-                " open now: set it again with encrypt=True), or somebody else wrote meanwhile",
+                f"the server accepted {_shown(names)} and holds another value: the entry is encrypted (then the new"
+                " value lies open now: set it again with encrypt=True), or somebody else wrote meanwhile",
                 sent=True,
             )
+
+    def _written(self, names: Names) -> Any:
+        """The value that the server holds after a write that it has accepted."""
+        try:
+            return self._entry(names)[0]
+        except errors.KeyNotFound as error:
+            raise errors.NotStored(
+                f"the server accepted {_shown(names)} and does not hold it: its namespace is protected, or somebody"
+                " else deleted it since",
+                sent=True,
+            ) from error
+        except errors.Dhis2kvError as error:
+            raise _told(error, f"what {_shown(names)} holds after the write could not be read back") from error
 
     def _query(self, names: Names, query: Query, texts: bool) -> dict[str, Any]:
         """The entries that a query finds, whole; raises ``_Unreadable`` where the answer is not certain."""
@@ -553,6 +603,8 @@ class Datastore:
 
     def _each(self, phases: list[tuple[list[Names], Callable[[Names], None]]], progress: Progress | None) -> None:
         """Do something for many entries, phase by phase, several at a time, until one fails; raises ``BulkError``."""
+        for entry in (entry for entries, _ in phases for entry in entries):
+            self._reachable(entry)  # before the first is sent
         total = sum(len(entries) for entries, _ in phases)
         done: list[str] = []
         failed: dict[str, errors.Dhis2kvError] = {}
@@ -643,6 +695,15 @@ def _url_fulls(keys: Iterable[str]) -> list[list[str]]:
     return parts
 
 
-def _told(error: errors.Dhis2kvError, state: str, **facts: Any) -> errors.Dhis2kvError:
-    """The same error, whose sentence says what the state is now."""
-    return type(error)(f"{error}; {state}", **{**error.__dict__, **facts})
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _shown(names: Names) -> str:
+    """An entry, as sentences call it."""
+    return "/".join(names[1:])
+
+
+def _told(error: errors.Dhis2kvError, state: str) -> errors.Dhis2kvError:
+    """The same error about something that was sent, whose sentence says what the state is now."""
+    return type(error)(f"{error}; {state}", **{**error.__dict__, "sent": True})

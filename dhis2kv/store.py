@@ -378,6 +378,7 @@ class Namespace(MutableMapping[str, Any]):
 
         Never overwrites a racing writer: then that one's value is returned, for a third request.
         """
+        self._datastore.check_writable()
         for _ in range(2):
             try:
                 return self._datastore.get(self._name, key, user=self._is_user)
@@ -387,7 +388,11 @@ class Namespace(MutableMapping[str, Any]):
         return self._datastore.get(self._name, key, user=self._is_user)
 
     def pop(self, key: str, default: Any = _MISSING) -> Any:
-        """Remove an entry and return its value, or the default when it is absent; two requests."""
+        """Remove an entry and return its value, or the default when it is absent; two requests.
+
+        Who writes between the two is not heard: the value returned is the one that was read.
+        """
+        self._datastore.check_writable()
         try:
             value = self._datastore.get(self._name, key, user=self._is_user)
             del self[key]
@@ -399,12 +404,13 @@ class Namespace(MutableMapping[str, Any]):
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the first entry and return its key and value; three requests. ``KeyError`` when there is none."""
+        self._datastore.check_writable()
         try:
             keys = self._datastore.list_keys(self._name, user=self._is_user)
         except errors.KeyNotFound:
             keys = []
         for key in keys:
-            value = self.pop(key, _MISSING if key == keys[-1] else _GONE)
+            value = self.pop(key, _GONE)
             if value is not _GONE:
                 return key, value
         raise KeyError(f"popitem(): namespace {self._name!r} is empty")
@@ -458,32 +464,45 @@ class Namespace(MutableMapping[str, Any]):
         raised if somebody else wrote meanwhile (``force=True`` skips that). That check and the write are two requests:
         a writer between them is overwritten, for the server has no conditional write.
         """
-        before = self._datastore.get_text(self._name, key, user=self._is_user)
-        value = wire.loads(before)
+        self._datastore.check_writable()
+        text = self._datastore.get_text(self._name, key, user=self._is_user)
+        value, before = wire.loads(text), wire.loads(text)
         if not isinstance(value, dict | list):
-            raise errors.InvalidValue(f"{key!r} holds {value!r:.60}, which cannot be changed in place: assign to it")
+            raise errors.InvalidValue(f"{key!r} holds no dict or list that could be changed in place: assign to it")
         yield value
-        if wire.same(wire.loads(before), value):
+        if wire.same(before, value):
             return
-        text = wire.dumps(value)
+        wire.dumps(value)  # what cannot be stored is refused before the server is asked
         if not force:
             try:
                 now = self._datastore.get(self._name, key, user=self._is_user)
             except errors.KeyNotFound as error:
                 raise errors.Changed(f"somebody else deleted {key!r} meanwhile; nothing was written") from error
-            if not wire.same(now, wire.loads(before)):
+            if not wire.same(now, before):
                 raise errors.Changed(f"somebody else wrote {key!r} meanwhile; nothing was overwritten")
-        self[key] = wire.loads(text)
+        self[key] = value
 
     def patch(self, key: str, path: str, value: Any) -> None:
-        """Set one member of a stored value, atomically, by a dotted path; see ``Datastore.patch``."""
+        """Set one member of a stored value, atomically, by a dotted path; see ``Datastore.patch``.
+
+        Raises ``Rejected`` in a namespace with ``encrypt=True``: the server would lay the member open.
+        """
+        self._check_plain("patch")
         with self._writing(key):
             self._datastore.patch(self._name, key, path, value, user=self._is_user)
 
     def roll(self, key: str, value: Any, keep: int) -> None:
-        """Append to a stored list, atomically, and keep its last ``keep`` items; see ``Datastore.roll``."""
+        """Append to a stored list, atomically, and keep its last ``keep`` items; see ``Datastore.roll``.
+
+        Raises ``Rejected`` in a namespace with ``encrypt=True``: the server would lay the item open.
+        """
+        self._check_plain("roll")
         with self._writing(key):
             self._datastore.roll(self._name, key, value, keep, user=self._is_user)
+
+    def _check_plain(self, what: str) -> None:
+        if self._encrypt:
+            raise errors.Rejected(f"{what} would store its part unencrypted; nothing was sent. Use edit instead")
 
     def _writing(self, key: str | None = None) -> AbstractContextManager[None]:
         """Around a write: what the cache holds of it is dropped at the end, also when the write failed."""
