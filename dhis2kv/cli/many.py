@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -232,6 +233,11 @@ def watch(store: Store, namespace: str, key: str | None, interval: float) -> Non
 
     Compares values, for a server does not change an entry's date when it is updated: one bulk read each time.
     """
+    with suppress(KeyboardInterrupt):  # the way to end it
+        _follow(store, namespace, key, interval)
+
+
+def _follow(store: Store, namespace: str, key: str | None, interval: float) -> None:
     before = _look(store, namespace, key)
     while True:
         time.sleep(interval)
