@@ -1,60 +1,65 @@
-"""A cache in front of reads: JSON text in, fresh values out; in the process, or in a backend that machines share."""
+"""The cache: JSON text in, fresh values out, kept in the process or in a backend that machines share.
+
+A *record* is what one read brought: the text of an entry (or that there is none), all texts of a namespace, or a
+listing of names. A *flight* is a read on its way; threads that want the same join it. A write drops the records and
+takes the flights off the table that it may have made stale, so that nothing read before it is served after it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
 import os
 import random
-import secrets
 import sys
 import threading
 import time
+import uuid
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-import cachetools
+from cachetools import LRUCache
 
 from dhis2kv import errors
 
-log = logging.getLogger("dhis2kv")
+if TYPE_CHECKING:
+    import redis
 
-MAX_BYTES = 64 * 1024 * 1024
-SPREAD = 0.05  # of the lifetime, at most: so that a fleet does not come back at once
-PAUSE = 5.0  # seconds in which a server or a backend that is away is not asked again for the same thing
-LOCK_SECONDS = 10.0  # how long one process may take to fetch for all the others, and they wait for it
-POLL_SECONDS = 0.05
-LINGER_SECONDS = 1.0  # how long what one process fetched is there at least, for those that wait for it
-MARK_SECONDS = 30 * 86400.0
-WARN_SECONDS = 60.0
+__all__ = ["Backend", "Cache", "CacheInfo", "Place", "RedisBackend"]
 
-# What a record is about: origin, namespace, key, and the kind of read where it is not that of one value.
-_Key = tuple[Any, ...]
-# The text of a value, or KeyNotFound for an absent key; {key: text} of a namespace; {name: None} of a listing.
-_Content = Any
-_NOTHING: Any = object()
+T = TypeVar("T")
+U = TypeVar("U")
+_log = logging.getLogger("dhis2kv")
+
+_SPREAD = 0.05  # of a lifetime, at most, is taken off at random, so that a fleet does not come back at once
+_PAUSE = 10.0  # seconds for which a server or a backend that did not answer is not asked again
+_TURN = 10.0  # seconds, at most, for which processes wait for another one's read
+_POLL = 0.05  # seconds between looking whether that read has come
+_GENERATION = 30 * 86400.0  # seconds for which a generation outlives the records that carry it
+_OVERHEAD = 600  # bytes that a record takes beside its text: its name and its share of the tables
+
+VALUE, ENTRIES, LISTING = "value", "entries", "listing"  # the kinds of reads
 
 
 class Place(NamedTuple):
-    """What a read or a write is about; ``key`` None is a whole namespace, ``namespace`` None the whole store.
+    """What a record is about: server, account and store; a namespace (None: all of them); a key (None: all of them).
 
-    ``origin`` is the server, the account and the store: three texts, where a backend is to keep records.
+    ``origin`` is anything hashable; for a cache with a backend it is a tuple of texts, and nothing secret.
     """
 
-    origin: tuple[Hashable, Hashable, Hashable]
+    origin: Hashable
     namespace: str | None = None
     key: str | None = None
 
 
 class CacheInfo(NamedTuple):
-    """``misses`` are the reads that asked the server, ``hits`` those that were answered without.
-
-    ``maxsize`` and ``currsize`` are in bytes; both are 0 where a backend keeps the records.
-    """
+    """How often a read was answered without asking the server, how often it was asked, and the sizes in bytes."""
 
     hits: int
     misses: int
@@ -62,591 +67,533 @@ class CacheInfo(NamedTuple):
     currsize: int
 
 
-class Backend(Protocol):
-    """Where machines that share a cache keep it; records are opaque bytes.
-
-    A method raises ``OSError`` when the backend is away: then a warning is logged and the server is asked directly.
-    """
-
-    def get(self, key: str) -> bytes | None:
-        """The record, or None."""
-
-    def set(self, key: str, record: bytes, lifetime: float) -> None:
-        """Keep a record for so many seconds."""
-
-    def delete(self, key: str) -> None:
-        """Forget a record, if there is one."""
-
-    def lock(self, key: str, lifetime: float) -> AbstractContextManager[bool]:
-        """Hold a lock for the block, at most so many seconds; gives whether it was free. Does not wait."""
+_Name = tuple[str, Place]  # of a record: the kind of the read and its place
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class _Record:
-    """``began`` is when its fetch began: what the server said can be as old as that, and not older."""
+    content: Any  # a text, None for an absent entry, or a dict of names to texts (in a listing: to None)
+    born: float  # when the read that brought it began
+    until: float  # fresh before
+    generation: str | None = ""  # of its namespace in the backend when the read began; None: not to be kept
 
-    content: _Content
-    began: float
-    fresh_until: float
-    usable_until: float
-    size: int = 0
+    @cached_property
+    def size(self) -> int:
+        names = self.content if isinstance(self.content, dict) else {}
+        return _OVERHEAD + sys.getsizeof(self.content) + sum(map(sys.getsizeof, (*names, *names.values())))
 
 
-@dataclass(slots=True, eq=False)
+class _Turn(NamedTuple):
+    generation: str | None  # under which what is read is kept; None: it is not, for the backend is away
+    lock: str | None = None  # the name of the lock in the backend
+
+
 class _Flight:
-    """A read that is under way, for one thread that fetches and any number that wait."""
-
-    done: threading.Event = field(default_factory=threading.Event)
-    content: _Content = _NOTHING
-    error: Exception | None = None
-
-
-_everyone: weakref.WeakSet[Cache] = weakref.WeakSet()
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.record: _Record | None = None
+        self.error: errors.Dhis2kvError | None = None
 
 
 class Cache:
-    """Keeps what was read for a while; pass it as ``Store(..., cache=Cache(ttl=60))``.
+    """Remembers what was read for ``ttl`` seconds, for any number of threads, stores and accounts.
 
-    It keeps text and hands out values that are new each time, so that nobody can change what another one gets.
+    Threads: every method may be called from any thread at any time. There is one lock, held for look-ups only and
+    never during a request. Threads that miss the same thing at the same time cause one request and share its result,
+    also when it is an error: each raises a copy of its own. Within a process nothing is ever served or kept that was
+    read before a write of this process through this cache finished. A forked process starts with an empty cache, and
+    so does one that a ``Cache`` is pickled to: its settings travel, its records do not.
 
-    Threads: one lock, never held while the server or a backend is asked. Threads that miss the same place wait for one
-    of them to fetch it; its failure is theirs too, a copy each. No read is served or kept that began before a write
-    ended, where both go through stores with this cache: a write takes the reads in flight off the table. After a fork,
-    parent and child have a cache each. Between processes and machines a value may be as old as ``ttl``.
+    Every read gives new values, made from text: whatever a caller does to them, the cache is not changed.
 
-    :param ttl: seconds for which a record is fresh, from when it was asked for; each gets up to 5 per cent less.
-    :param max_bytes: bound of what is kept in this process, in bytes; what was not used for longest goes first. A
-        namespace whose entries take more than half of it is not kept; with a backend neither.
-    :param negative_ttl: seconds for which an absent key is remembered; 0 asks each time.
-    :param stale_if_error: seconds after ``ttl`` for which the last good record serves while the server is away (no
-        connection, no answer in time, 5xx; never after 401, 403, 404 or 429), with a warning in the log. A server that
-        is away is asked again for the same thing after 5 seconds at the earliest.
-    :param backend: a ``Backend`` that keeps the records instead, for all machines that use it. How old a record is, is
-        told by the machines' clocks.
+    A backend (see ``RedisBackend``) keeps the records for several processes and machines: nothing stays in this
+    process. While one process reads, the others wait for it (ten seconds at most). What was written elsewhere through
+    such a cache shows at once, what was written past it after ``ttl``. The clocks of the machines must agree: a record
+    from more than ten seconds ahead is not believed. A write makes the shared records of its whole namespace stale.
+    While the backend is away, a warning is logged and the server is asked instead; the backend is asked again after
+    ten seconds. All who share a backend should use the same settings.
+
+    :param ttl: seconds for which a record is served, counted from the start of the read; up to five per cent less, at
+        random, so that many processes do not come back at once.
+    :param max_bytes: what the records in this process may take together; the least recently used go first. A record
+        bigger than half of it, such as a large namespace, is not kept, in a backend neither.
+    :param negative_ttl: seconds for which it is remembered that a single entry is absent; 0: not at all.
+    :param stale_if_error: seconds beyond ``ttl`` for which the last good record is served, with a warning in the log,
+        when the server cannot be reached, does not answer in time or answers 5xx; never at a refusal (401, 403), a 404
+        or a 429. After each such failure the server is not asked again about the same for ten seconds, or ``ttl``
+        where that is less.
+    :param backend: where the records are kept instead of in this process.
+    :param clock: the time in seconds; by default ``time.monotonic``, with a backend ``time.time``.
     """
 
     def __init__(
         self,
         ttl: float,
         *,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = 64 * 2**20,
         negative_ttl: float = 0,
         stale_if_error: float = 0,
         backend: Backend | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        if ttl <= 0 or max_bytes < 1 or negative_ttl < 0 or stale_if_error < 0:
-            raise ValueError("ttl and max_bytes are above 0, negative_ttl and stale_if_error at least 0")
+        if not (ttl > 0 and max_bytes > 0 and negative_ttl >= 0 and stale_if_error >= 0):
+            raise ValueError("ttl and max_bytes are more than 0, negative_ttl and stale_if_error at least 0")
+        self._settings: dict[str, Any] = {  # what a pickle carries
+            "ttl": ttl,
+            "max_bytes": max_bytes,
+            "negative_ttl": negative_ttl,
+            "stale_if_error": stale_if_error,
+            "backend": backend,
+            "clock": clock,
+            "sleep": sleep,
+            "chance": chance,
+        }
         self.ttl, self.max_bytes, self.negative_ttl, self.stale_if_error = ttl, max_bytes, negative_ttl, stale_if_error
         self.backend = backend
-        self._clock = clock
-        self._shared = _Shared(backend, clock, wall, sleep) if backend else None
-        self._begin()
-        _everyone.add(self)
+        self._clock, self._sleep, self._chance = clock or time.monotonic, sleep, chance
+        self._shared: _Shared | None = None
+        if backend is not None:
+            self._clock = clock or time.time  # the one clock that machines have in common
+            self._shared = _Shared(backend, self._clock, ttl + stale_if_error + _GENERATION)
+        self._renew()
+        _caches.add(self)
 
-    def _begin(self) -> None:
-        """Start empty, with a lock that nobody holds."""
+    def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._records: cachetools.LRUCache[_Key, _Record] = cachetools.LRUCache(self.max_bytes, lambda one: one.size)
-        self._flights: dict[_Key, _Flight] = {}
-        self._reads = self._misses = 0
+        self._records: LRUCache[_Name, _Record] = LRUCache(self.max_bytes, getsizeof=attrgetter("size"))
+        self._flights: dict[_Name, _Flight] = {}
+        self._hits = self._misses = 0
 
-    # --- reading ------------------------------------------------------------------------------------------------------
+    def __reduce__(self) -> tuple[Callable[[], Cache], tuple[()]]:
+        return partial(Cache, **self._settings), ()
+
+    # --- reading --------------------------------------------------------------------------------------------------
 
     def value(self, place: Place, fetch: Callable[[], str]) -> Any:
-        """The value of one entry; ``fetch`` gives its JSON text or raises ``KeyNotFound``."""
-        content = _NOTHING
-        with self._lock:  # a short way for the usual case: it is what a cached read costs
-            record = self._records.get(place)
-            if record is not None and self._clock() < record.fresh_until:
-                self._reads += 1
-                content = record.content
-        if content is _NOTHING:
-            content = self._read(place, lambda: _checked(fetch(), _value))
-        return _value(content)
+        """The value of an entry: from its record, from that of its whole namespace, or by ``fetch``.
+
+        ``fetch`` returns JSON text or raises; it is called without the lock and must not read the same through this
+        cache. Raises what it raises, ``KeyNotFound`` where that is remembered, and ``ServerError`` for what is no JSON.
+        """
+        with self._lock:  # the way of most reads, so it is short
+            text = self._held(place)
+            if text is not None:
+                self._hits += 1
+        if text is None:
+            text = self._read(VALUE, place, partial(_json, fetch))
+        return json.loads(text)
+
+    def _held(self, place: Place) -> Any:
+        """The text of an entry by a fresh record in this process; None where there is none."""
+        now = self._clock()
+        record = self._records.get((VALUE, place))
+        if record is not None and record.until > now:
+            return record.content
+        whole = self._records.get((ENTRIES, Place(place.origin, place.namespace)))
+        return whole.content.get(place.key) if whole is not None and whole.until > now else None
 
     def entries(self, place: Place, fetch: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
-        """All entries of a namespace; ``fetch`` gives the JSON text of each."""
-        return _values(self._read((*place, "entries"), lambda: _checked(fetch(), _values)))
+        """Keys and values of a whole namespace, in the order of ``fetch``, which returns the JSON text of each."""
+        texts = self._read(ENTRIES, place, lambda: dict(fetch()))
+        values = json.loads(f"[{','.join(texts.values())}]")  # much faster than one by one
+        return dict(zip(texts, values, strict=True))
 
-    def listing(self, place: Place, fetch: Callable[[], list[str]]) -> list[str]:
-        """The keys of a namespace, or the namespaces."""
-        return list(self._read((*place, "listing"), lambda: dict.fromkeys(fetch())))
+    def listing(self, place: Place, fetch: Callable[[], Iterable[str]]) -> list[str]:
+        """The keys of a namespace, or the namespaces (``place.namespace`` None), in the order of ``fetch``."""
+        return list(self._read(LISTING, place, lambda: dict.fromkeys(fetch())))
 
     def known(self, place: Place) -> bool | None:
-        """Whether an entry exists, if that is known without asking anybody; else None.
-
-        That a key is absent is known for ``negative_ttl`` seconds only, whatever a listing said.
-        """
-        with self._lock:
-            now = self._clock()
-            for record in (self._last(place), self._records.get((*place[:2], None, "listing"))):
-                if record is None or now >= record.fresh_until:
-                    continue
-                if isinstance(record.content, errors.KeyNotFound):
-                    self._reads += 1
-                    return False
-                if isinstance(record.content, str) or place.key in record.content:
-                    self._reads += 1
-                    return True
+        """Whether a key (or, ``place.key`` None, a namespace) exists, by fresh records; None where none tells."""
+        space, root = Place(place.origin, place.namespace), Place(place.origin)
+        sources = [(LISTING, root)] if place.key is None else [(VALUE, place), (ENTRIES, space), (LISTING, space)]
+        wanted = place.namespace if place.key is None else place.key
+        for kind, at in sources:
+            record = self._get((kind, at))
+            if record is not None and self._is_fresh(record):
+                self._count(hit=True)
+                return record.content is not None and (kind is VALUE or wanted in record.content)
+        self._count(hit=False)
         return None
 
-    def info(self) -> CacheInfo:
-        """Hits and misses since the start, and the sizes in bytes."""
-        with self._lock:
-            bound = 0 if self.backend else self.max_bytes
-            return CacheInfo(self._reads - self._misses, self._misses, bound, int(self._records.currsize))
+    def _read(self, kind: str, place: Place, fetch: Callable[[], Any]) -> Any:
+        """What a read of this kind brings: joins the one that is on its way, or does it itself."""
+        while True:
+            mine = _Flight()
+            try:
+                with self._lock:
+                    flight = self._flights.setdefault((kind, place), mine)
+                if flight is mine:
+                    mine.record = self._lead(mine, kind, place, fetch)
+                    return mine.record.content
+            except errors.Dhis2kvError as error:
+                mine.error = error
+                raise
+            finally:  # also for a KeyboardInterrupt: nobody may wait for a read that has ended
+                with self._lock:
+                    if self._flights.get((kind, place)) is mine:
+                        del self._flights[kind, place]
+                mine.done.set()
+            flight.done.wait()
+            if flight.error is not None:
+                raise copy.copy(flight.error) from flight.error.__cause__
+            if flight.record is not None:
+                self._count(hit=True)
+                return flight.record.content
 
-    # --- writing ------------------------------------------------------------------------------------------------------
+    def _lead(self, flight: _Flight, kind: str, place: Place, fetch: Callable[[], Any]) -> _Record:
+        """A fresh record, or one from the server; where processes share records, one asks and the others wait."""
+        found, fresh = self._find(kind, place)
+        turn: _Turn | None = _Turn("")
+        if self._shared is not None and not fresh:
+            for _ in range(int(_TURN / _POLL)):
+                turn = self._shared.take_turn(kind, place)
+                found, fresh = self._find(kind, place)  # whoever had the turn may have brought it
+                if fresh or turn is not None:
+                    break
+                self._sleep(_POLL)
+        try:
+            self._count(hit=fresh)
+            if found is None or not fresh:
+                return self._ask(flight, kind, place, fetch, found, turn.generation if turn is not None else None)
+            if found.content is None:
+                raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404)
+            return found
+        finally:
+            if self._shared is not None and turn is not None:
+                self._shared.end_turn(turn)
 
-    @contextmanager
+    def _find(self, kind: str, place: Place) -> tuple[_Record | None, bool]:
+        """A fresh record that answers, or else the newest stale one; and whether it is fresh."""
+        found = [self._get((kind, place))]
+        if kind is VALUE and not self._is_fresh(found[0]):
+            whole = self._get((ENTRIES, place._replace(key=None)))
+            if whole is not None and whole.content is not None and place.key in whole.content:
+                found.append(replace(whole, content=whole.content[place.key]))
+        best = max(filter(None, found), key=lambda record: (self._is_fresh(record), record.born), default=None)
+        return best, self._is_fresh(best)
+
+    def _is_fresh(self, record: _Record | None) -> bool:
+        return record is not None and record.until > self._clock()
+
+    def _ask(
+        self,
+        flight: _Flight,
+        kind: str,
+        place: Place,
+        fetch: Callable[[], Any],
+        old: _Record | None,
+        generation: str | None,
+    ) -> _Record:
+        """Ask the server and keep what it says; fall back to an old record where the server is in trouble."""
+        born = self._clock()
+        lifetime = 1 - _SPREAD * self._chance()
+        try:
+            record = _Record(fetch(), born, born + self.ttl * lifetime, generation)
+        except errors.KeyNotFound:
+            remembered = self.negative_ttl if kind is VALUE else 0  # else: only that the old record is no longer good
+            self._put(flight, kind, place, _Record(None, born, born + remembered * lifetime, generation))
+            raise
+        except (errors.Unreachable, errors.TimedOut, errors.ServerError) as error:
+            now = self._clock()
+            away = not isinstance(error, errors.ServerError) or (error.status or 0) >= 500
+            if not away or old is None or old.content is None or now >= old.born + self.ttl + self.stale_if_error:
+                raise
+            _log.warning("%s; what was read %.0f seconds ago is served instead", error, now - old.born)
+            record = replace(old, until=min(now + min(_PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))
+        self._put(flight, kind, place, record)
+        return record
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
     def writing(self, place: Place) -> Iterator[None]:
-        """Around a write: what it may have made old is forgotten at its end, also when it failed."""
+        """Around a write of an entry, or of a whole namespace (``place.key`` None); drops it at the end in any case."""
         try:
             yield
         finally:
             self.drop(place)
 
     def drop(self, place: Place) -> None:
-        """Forget a key (with the listings and bulk reads it is in), a namespace, or a whole store, for every account.
+        """Forget an entry, a namespace, or all of an origin, with the listings that may name it.
 
-        Reads that are under way will not be kept, and nobody joins them any more.
+        Whoever reads from now on asks the server, and joins no read that began before. Sends nothing to the server.
         """
-        (server, _, store), namespace, key = place
+        if self._shared is not None:
+            self._shared.forget(place)
         with self._lock:
-            concerned = [
-                about
-                for about in (*self._flights, *self._records)
-                if (namespace is None or about[1] is None or about[1] == namespace)
-                and (key is None or about[2] is None or about[2] == key)
-                and (about[0][0], about[0][2]) == (server, store)
-            ]
-            for about in concerned:
-                self._flights.pop(about, None)
-                self._records.pop(about, None)
-        if self._shared:
-            self._shared.drop(place)
+            for table in (self._records, self._flights):
+                for name in _touched(table, place):
+                    table.pop(name, None)
 
-    # --- one fetch for all threads ------------------------------------------------------------------------------------
-
-    def _read(self, about: _Key, fetch: Callable[[], _Content]) -> _Content:
-        """What a fresh record says, or what one thread fetches for all that ask meanwhile."""
-        while True:
-            mine = _Flight()
-            try:  # begins before others can see the flight: whatever happens, nobody must wait for ever
-                with self._lock:
-                    self._reads += 1
-                    record = self._last(about)
-                    if record is not None and self._clock() < record.fresh_until:
-                        return record.content
-                    flight = self._flights.setdefault(about, mine)
-                if flight is mine:
-                    return self._lead(about, mine, fetch)
-            finally:
-                self._land(about, mine)
-            flight.done.wait()
-            if flight.error is not None:
-                raise copy.copy(flight.error)
-            if flight.content is not _NOTHING:
-                return flight.content
-            # The thread that fetched was interrupted: one of those that waited takes over.
-
-    def _lead(self, about: _Key, flight: _Flight, fetch: Callable[[], _Content]) -> _Content:
-        """Fetch for all who wait."""
-        try:
-            if self._shared:
-                record = self._shared.read(about, lambda last: self._ask(about, fetch, last), self._fits)
-            else:
-                with self._lock:
-                    last = self._last(about)
-                record = self._ask(about, fetch, last)
-                self._keep(about, flight, record)
-        except Exception as error:
-            flight.error = error
-            raise
-        flight.content = record.content
-        return record.content
-
-    def _land(self, about: _Key, flight: _Flight) -> None:
-        try:
-            with self._lock:
-                if self._flights.get(about) is flight:
-                    del self._flights[about]
-        finally:
-            flight.done.set()
-
-    def _last(self, about: _Key) -> _Record | None:
-        """The youngest record that tells, fresh or not; a value may stand in the bulk read of its namespace."""
-        own = self._records.get(about)
-        if len(about) == 3:
-            whole = self._records.get(_whole(about))
-            if whole is not None and about[2] in whole.content and (own is None or own.began < whole.began):
-                return _part(whole, about[2])
-        return own
-
-    def _keep(self, about: _Key, flight: _Flight, record: _Record) -> None:
-        """Keep a record in this process, unless a write took its flight off the table meanwhile."""
+    def info(self) -> CacheInfo:
+        """Hits and misses of this process, and the sizes in bytes (``currsize`` is 0 with a backend)."""
         with self._lock:
-            last = self._last(about)
-            if self._flights.get(about) is not flight or (last is not None and last.began > record.began):
+            return CacheInfo(self._hits, self._misses, self.max_bytes, int(self._records.currsize))
+
+    # --- records --------------------------------------------------------------------------------------------------
+
+    def _get(self, name: _Name) -> _Record | None:
+        if self._shared is not None:
+            return self._shared.get(name)
+        with self._lock:
+            return self._records.get(name)
+
+    def _put(self, flight: _Flight, kind: str, place: Place, record: _Record) -> None:
+        """Keep a record, unless a write has taken its flight off the table."""
+        lifetime = self.negative_ttl if record.content is None else self.ttl
+        seconds = record.born + lifetime + self.stale_if_error - self._clock()
+        keep = seconds > 0 and record.size * 2 <= self.max_bytes
+        with self._lock:
+            if self._flights.get((kind, place)) is not flight:
                 return
-            self._records.pop(about, None)
-            if about == _whole(about):  # who has seen it must not see the older single reads again
-                for other in [other for other in self._records if len(other) == 3 and other[:2] == about[:2]]:
-                    del self._records[other]
-            if self._clock() < record.usable_until and self._fits(about, record):
-                self._records[about] = record
+            if self._shared is None:
+                self._records.pop((kind, place), None)
+                if keep:
+                    self._records[kind, place] = record
+        if self._shared is not None:
+            self._shared.put((kind, place), record, seconds if keep else 0)
 
-    def _fits(self, about: _Key, record: _Record) -> bool:
-        record.size = _size(record.content)
-        return record.size <= (self.max_bytes // 2 if about == _whole(about) else self.max_bytes)
-
-    def _ask(self, about: _Key, fetch: Callable[[], _Content], last: _Record | None) -> _Record:
-        """What the server says, or the last good record when it is away."""
+    def _count(self, hit: bool) -> None:
         with self._lock:
-            self._misses += 1
-        began, lifetime, stale = self._clock(), self.ttl, self.stale_if_error
-        good = last if last is not None and not isinstance(last.content, errors.KeyNotFound) else None
-        try:
-            content = fetch()
-        except errors.Dhis2kvError as error:
-            if good is not None and _is_away(error) and self._clock() < good.usable_until:
-                return self._again(about, good, error)
-            if good is not None and isinstance(error, _REFUSALS):
-                self._forget(about)
-            if not isinstance(error, errors.KeyNotFound):
-                raise
-            # A copy has no traceback, which would keep alive whatever the calls in it hold.
-            content, lifetime, stale = copy.copy(error), self.negative_ttl, 0
-        fresh_until = began + lifetime * (1 - SPREAD * random.random())  # noqa: S311 - spread, not a secret
-        return _Record(content, began, fresh_until, fresh_until + stale)
-
-    def _again(self, about: _Key, good: _Record, error: errors.Dhis2kvError) -> _Record:
-        """The last good record, made fresh for a moment."""
-        log.warning("the server is away, so what it last said of %s serves: %s", about[1:3], error)
-        fresh_until = min(self._clock() + PAUSE, good.usable_until)
-        return _Record(good.content, good.began, fresh_until, good.usable_until)
-
-    def _forget(self, about: _Key) -> None:
-        """Forget what was good once: what the server refuses now must not come back when it is away."""
-        if self._shared:
-            self._shared.delete(about, _whole(about))
-            return
-        with self._lock:
-            for other in (about, _whole(about)):
-                self._records.pop(other, None)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A pickled cache is its settings: the records stay behind."""
-        settings = (self.ttl, self.max_bytes, self.negative_ttl, self.stale_if_error, self.backend)
-        return _cache, settings
+            self._hits += hit
+            self._misses += not hit
 
 
-class _AwayError(Exception):
-    """The backend is away, and a warning has said so."""
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A thread of the parent may have held a lock, or been on its way with a read: neither exists in the child."""
+    for cache in _caches:
+        cache._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _json(fetch: Callable[[], str]) -> str:
+    text = fetch()
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise errors.ServerError(f"the stored value cannot be read: {error}") from error
+    return text
+
+
+def _touched(table: Iterable[_Name], place: Place) -> list[_Name]:
+    """The names of all records and flights that a write at this place may have made stale."""
+    space, root = Place(place.origin, place.namespace), Place(place.origin)
+    if place.key is not None:
+        return [(VALUE, place), (ENTRIES, space), (LISTING, space), (LISTING, root)]
+    spaces = (place.namespace, None)
+    return [
+        (kind, at)
+        for kind, at in table
+        if at.origin == place.origin and (place.namespace is None or at.namespace in spaces)
+    ]
+
+
+# --- shared between machines ------------------------------------------------------------------------------------------
+
+
+class Backend(Protocol):
+    """Where several processes keep their records: bytes under names, each for a number of seconds.
+
+    A method raises ``OSError`` (``ConnectionError``, ``TimeoutError``) where the backend cannot do what it is asked.
+    It may lose anything at any time, but never gives back what was overwritten or deleted. A ``Cache`` that is to be
+    pickled needs a backend that can be.
+    """
+
+    def get(self, *names: str) -> Sequence[bytes | None]:
+        """What is kept under each of these names; None where there is nothing, or not any more."""
+
+    def set(self, name: str, data: bytes, seconds: float) -> None:
+        """Keep this for so long, whatever was there before."""
+
+    def add(self, name: str, data: bytes, seconds: float) -> bool:
+        """Keep this for so long unless there is something; whether it was kept. This is also the lock that expires."""
+
+    def delete(self, name: str) -> None:
+        """Keep nothing under this name."""
 
 
 class _Shared:
-    """Records in a backend, and what makes them trustworthy.
+    """The records in a backend, and what keeps a process from believing one that is older than a write of its own.
 
-    There is a mark for each namespace, for the list of namespaces, and for the whole store. A write leaves a new mark,
-    and a record counts only with the marks that were there before it was fetched: so no machine serves one whose read
-    began before that write ended. A mark that is missing is made anew, never assumed. A process whose write could not
-    leave its mark, because the backend was away, leaves it before it believes the backend again.
+    A *generation* is a random text in the backend, one for each namespace and one for each origin; a record carries
+    those that held when its read began, and is nothing where they are no longer the same. A write renews that of its
+    namespace. A renewal that fails is owed, and while it is, no record of the namespace is believed.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._backend, self._clock, self._wall, self._sleep = backend, clock, wall, sleep
-        self._due: set[tuple[str, object]] = set()  # marks yet to be left; an object tells two of one name apart
-        self._asked_again_at = self._warned_again_at = float("-inf")
+    def __init__(self, backend: Backend, clock: Callable[[], float], lifetime: float) -> None:
+        self._backend, self._clock, self._lifetime = backend, clock, lifetime
+        self._away_until = -float("inf")
+        # By the name of a generation; two writes or payments that meet cost one payment too many, never one too few.
+        self._owed: dict[str, object] = {}
+        self._paid: dict[str, object] = {}
 
-    def read(
-        self, about: _Key, ask: Callable[[_Record | None], _Record], fits: Callable[[_Key, _Record], bool]
-    ) -> _Record:
-        """A fresh record, or what ``ask`` gives: one process asks while the others wait for its answer.
-
-        Where that one fails, each asks for itself; where the backend is away, too.
-        """
-        last = None
-        try:
-            last = self._find(about)
-            if last is not None and self._clock() < last.fresh_until:
-                return last
-            with self._lock(about) as mine:
-                if mine:
-                    found = self._younger(about, last)  # somebody may have been faster
-                    if found is None:
-                        marks = self._marks(about)
-                        found = ask(last)
-                        if fits(about, found):
-                            self._publish(about, found, marks)
-                    return found
-            awaited = self._wait(about, last)
-            if awaited is not None:
-                return awaited
-        except _AwayError:
-            last = None  # it may be what was left behind by a write that could not leave its mark
-        return ask(last)
-
-    def drop(self, place: Place) -> None:
-        """Make records count no more: those of a namespace and the list of namespaces, or all of a store."""
-        names = (place.namespace, None) if place.namespace is not None else (_NOTHING,)
-        self._due |= {(_mark_name(place, name), object()) for name in names}
-        with suppress(_AwayError):  # then they are due
-            self._leave_marks()
-
-    def delete(self, *abouts: _Key) -> None:
-        """Forget records, where the backend is not away."""
-        with suppress(_AwayError), self._asking():
-            for about in abouts:
-                self._backend.delete(_name(about))
-
-    def _find(self, about: _Key) -> _Record | None:
-        """The record, fresh or not; for one value the namespace's record may have it."""
-        self._leave_marks()
-        record = self._record(about)
-        if record is None and len(about) == 3:
-            whole = self._record(_whole(about))
-            if whole is not None and about[2] in whole.content:
-                return _part(whole, about[2])
-        return record
-
-    def _record(self, about: _Key) -> _Record | None:
-        with self._asking():
-            found = self._backend.get(_name(about))
-        if found is None:
+    def get(self, name: _Name) -> _Record | None:
+        generations = self._generations(name[1])
+        if not all(self._pay(one) for one in generations):
             return None
-        marks, began, fresh, usable, content = json.loads(found)
-        if marks != self._marks(about):
+        *found, data = self._read(*generations, _text(*name))
+        if data is None or None in found:
             return None
-        if content is None:
-            content = errors.KeyNotFound(about[2], namespace=about[1])
-        past = self._clock() - self._wall()
-        return _Record(content, began, fresh + past, usable + past)
-
-    def _younger(self, about: _Key, last: _Record | None) -> _Record | None:
-        """A record that is fresh, or that was not there before: what somebody fetched meanwhile."""
-        found = self._find(about)
-        if found is None or self._clock() < found.fresh_until or last is None or found.began != last.began:
-            return found
-        return None
-
-    def _wait(self, about: _Key, last: _Record | None) -> _Record | None:
-        """What another process fetches meanwhile; None if it fails or takes too long."""
-        until = self._clock() + LOCK_SECONDS
-        while self._clock() < until:
-            self._sleep(POLL_SECONDS)
-            with self._lock(about) as is_done:
-                found = self._younger(about, last)
-            if found is not None or is_done:
-                return found
-        return None
-
-    def _publish(self, about: _Key, record: _Record, marks: list[str]) -> None:
-        """Keep a record that was fetched while these marks stood."""
-        content = None if isinstance(record.content, errors.KeyNotFound) else record.content
-        ahead = self._wall() - self._clock()
-        # When it began tells one record from another, also for those that come from other machines.
-        text = json.dumps([marks, record.began, record.fresh_until + ahead, record.usable_until + ahead, content])
-        with suppress(_AwayError), self._asking():
-            lifetime = max(record.usable_until - self._clock(), LINGER_SECONDS)
-            self._backend.set(_name(about), text.encode(), lifetime)
-
-    def _marks(self, about: _Key) -> list[str]:
-        """The marks that a record stands under: of the store, and of the namespace or the list of namespaces."""
-        return [self._mark(about, _NOTHING), self._mark(about, about[1])]
-
-    def _mark(self, about: _Key, scope: Any) -> str:
-        name = _mark_name(about, scope)
-        with self._asking():
-            found = self._backend.get(name)
-        return self._leave(name) if found is None else found.decode()
-
-    def _leave(self, name: str) -> str:
-        mark = secrets.token_hex(8)
-        with self._asking():
-            self._backend.set(name, mark.encode(), MARK_SECONDS)
-        return mark
-
-    def _leave_marks(self) -> None:
-        for due in list(self._due):
-            self._leave(due[0])
-            self._due.discard(due)
-
-    @contextmanager
-    def _lock(self, about: _Key) -> Iterator[bool]:
-        """The right to fetch for everybody; gives whether it was free."""
-        lock = self._backend.lock(_name((*about, "lock")), LOCK_SECONDS)
-        with self._asking():
-            free = lock.__enter__()
         try:
-            yield free
-        finally:
-            try:
-                lock.__exit__(None, None, None)
-            except OSError as error:  # it expires by itself
-                self._warn(error)
+            generation, born, until, content = json.loads(data)
+        except (ValueError, TypeError):  # not ours: another program's, or another version's
+            return None
+        if generation != _joined(found) or born > self._clock() + _PAUSE:
+            return None
+        return _Record(content, born, until, generation)
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Around what the backend is asked; ``_AwayError`` when it is away, and for a while after that."""
-        if self._clock() < self._asked_again_at:
-            raise _AwayError
+    def generation(self, place: Place) -> str | None:
+        """The generation for a read that begins now; None where the backend is away."""
+        names = self._generations(place)
+        if not all(self._pay(one) for one in names):
+            return None
+        found = self._read(*names)
+        for name, generation in zip(names, found, strict=True):
+            if generation is None:
+                self._try(partial(self._backend.add, name, _random(), self._lifetime), False)
+        if None in found:
+            found = self._read(*names)
+        return None if None in found else _joined(found)
+
+    def put(self, name: _Name, record: _Record, seconds: float) -> None:
+        """Keep a record for so long; what is kept under its name goes where that is 0."""
+        if record.generation is None:
+            return
+        data = json.dumps([record.generation, record.born, record.until, record.content], ensure_ascii=False)
+        if seconds:
+            self._try(partial(self._backend.set, _text(*name), data.encode("utf-8", "surrogatepass"), seconds), None)
+        else:
+            self._try(partial(self._backend.delete, _text(*name)), None)
+
+    def forget(self, place: Place) -> None:
+        origin, space = self._generations(place)
+        root = self._generations(Place(place.origin))[1]
+        for name in [origin] if place.namespace is None else [space, root]:
+            self._owed[name] = object()
+            self._pay(name)
+
+    def take_turn(self, kind: str, place: Place) -> _Turn | None:
+        """The right to ask the server for all processes; None while another one has it."""
+        generation = self.generation(place)
+        if generation is None:
+            return _Turn(None)
+        lock = _text("turn", kind, place, generation)  # a read from before a write holds up nobody after it
+        taken = self._try(partial(self._backend.add, lock, b"", _TURN), None)
+        if taken is None:
+            return _Turn(None)
+        return _Turn(generation, lock) if taken else None
+
+    def end_turn(self, turn: _Turn) -> None:
+        if turn.lock is not None:
+            self._try(partial(self._backend.delete, turn.lock), None)
+
+    def _generations(self, place: Place) -> tuple[str, str]:
+        return _text("origin", Place(place.origin)), _text("generation", Place(place.origin, place.namespace))
+
+    def _pay(self, name: str) -> bool:
+        """Renew a generation if that is owed; False where it is and cannot be done."""
+        debt = self._owed.get(name)
+        if debt is self._paid.get(name):
+            return True
+
+        def renew() -> bool:
+            self._backend.set(name, _random(), self._lifetime)
+            return True
+
+        paid = self._try(renew, False)
+        if paid:
+            self._paid[name] = debt
+        return paid
+
+    def _read(self, *names: str) -> Sequence[bytes | None]:
+        return self._try(partial(self._backend.get, *names), [None] * len(names))
+
+    def _try(self, call: Callable[[], T], otherwise: U) -> T | U:
+        """Ask the backend; where it is away, say so in the log and leave it alone for a while."""
+        if 0 < self._away_until - self._clock() <= _PAUSE:  # more: somebody has set the clock back
+            return otherwise
         try:
-            yield
+            return call()
         except OSError as error:
-            self._asked_again_at = self._clock() + PAUSE
-            self._warn(error)
-            raise _AwayError from error
+            self._away_until = self._clock() + _PAUSE
+            _log.warning("the cache's backend is away (%s); the server is asked instead", error)
+            return otherwise
 
-    def _warn(self, error: OSError) -> None:
-        if self._clock() >= self._warned_again_at:
-            self._warned_again_at = self._clock() + WARN_SECONDS
-            log.warning("the shared cache is away, so the server is asked directly: %s", error)
+
+def _text(*parts: Any) -> str:
+    return json.dumps(parts)
+
+
+def _random() -> bytes:
+    return uuid.uuid4().hex.encode()
+
+
+def _joined(generations: Sequence[bytes | None]) -> str:
+    return " ".join(repr(generation) for generation in generations)
 
 
 class RedisBackend:
-    """Keeps a cache's records in Redis, for all machines that use the same one; needs the extra ``redis``.
+    """Keeps the records of a ``Cache`` in Redis; needs ``pip install dhis2kv[redis]``.
 
-    :param redis: a URL like ``redis://cache.example.org/0``, or a client of redis-py. With a URL an answer is waited
-        for 2 seconds, unless the URL says ``?socket_timeout=``. Pickling takes a URL, and **keeps the password in it**.
-    :param prefix: what the names of all keys in Redis begin with.
+    From a URL it makes a client that gives up after two seconds; a client of your own is used as it is and has to
+    answer in bytes (``decode_responses=False``). Pickled, it carries its URL, with a password that is in it; made from
+    a client it refuses to be pickled.
+
+    :param redis: a URL (``redis://host:6379/0``) or a ``redis.Redis``.
+    :param prefix: what the names in Redis begin with.
     """
 
-    def __init__(self, redis: Any, *, prefix: str = "dhis2kv:") -> None:
+    def __init__(self, redis: str | redis.Redis, *, prefix: str = "dhis2kv:") -> None:
         try:
             import redis as library
             from redis.backoff import NoBackoff
             from redis.retry import Retry
-        except ModuleNotFoundError as missing:
-            raise ModuleNotFoundError("the Redis backend needs redis-py:  pip install 'dhis2kv[redis]'") from missing
-        self._given, self._prefix, self._library = redis, prefix, library
-        self._client = redis
+        except ImportError as error:
+            raise ImportError("RedisBackend needs the package redis: pip install dhis2kv[redis]") from error
+        self._url = redis if isinstance(redis, str) else None
+        self._prefix = prefix
+        self._trouble = library.RedisError
+        # Any: redis types the answers of its plain and its asyncio client as one.
+        self._client: Any = redis
         if isinstance(redis, str):
-            # Once more, for a connection that Redis closed while it was idle; by itself redis-py waits for seconds.
-            again = Retry(NoBackoff(), 1)
-            self._client = library.Redis.from_url(redis, socket_timeout=2, socket_connect_timeout=2, retry=again)
+            once_more = Retry(NoBackoff(), 1)  # for a connection that Redis has closed meanwhile
+            self._client = library.Redis.from_url(redis, socket_timeout=2, socket_connect_timeout=2, retry=once_more)
+        if self._client.get_encoder().decode_responses:
+            raise ValueError("RedisBackend needs a client that answers in bytes: make it with decode_responses=False")
 
-    def get(self, key: str) -> bytes | None:
-        """The record, or None."""
-        with self._translated():
-            found = self._client.get(self._prefix + key)
-        return found.encode() if isinstance(found, str) else found  # a client that was passed in may decode
+    def __reduce__(self) -> tuple[Callable[[], RedisBackend], tuple[()]]:
+        if self._url is None:
+            raise TypeError("a RedisBackend made from a client cannot be pickled: make it from a URL")
+        return partial(RedisBackend, self._url, prefix=self._prefix), ()
 
-    def set(self, key: str, record: bytes, lifetime: float) -> None:
-        """Keep a record for so many seconds."""
-        with self._translated():
-            self._client.set(self._prefix + key, record, px=max(int(lifetime * 1000), 1))
+    def get(self, *names: str) -> Sequence[bytes | None]:
+        with self._os_errors():
+            found: list[bytes | None] = self._client.mget([self._prefix + name for name in names])
+            return found
 
-    def delete(self, key: str) -> None:
-        """Forget a record, if there is one."""
-        with self._translated():
-            self._client.delete(self._prefix + key)
+    def set(self, name: str, data: bytes, seconds: float) -> None:
+        with self._os_errors():
+            self._client.set(self._prefix + name, data, px=max(1, int(seconds * 1000)))
 
-    @contextmanager
-    def lock(self, key: str, lifetime: float) -> Iterator[bool]:
-        """Hold a lock for the block, at most so many seconds; gives whether it was free. Does not wait."""
-        held = self._client.lock(self._prefix + key, timeout=lifetime, blocking=False)
-        with self._translated():
-            free = bool(held.acquire())
-        try:
-            yield free
-        finally:
-            if free:
-                with self._translated():
-                    try:
-                        held.release()
-                    except self._library.exceptions.LockNotOwnedError:
-                        log.warning("fetching took %g s or more, so others may have fetched too", lifetime)
+    def add(self, name: str, data: bytes, seconds: float) -> bool:
+        with self._os_errors():
+            return bool(self._client.set(self._prefix + name, data, px=max(1, int(seconds * 1000)), nx=True))
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def delete(self, name: str) -> None:
+        with self._os_errors():
+            self._client.delete(self._prefix + name)
+
+    @contextlib.contextmanager
+    def _os_errors(self) -> Iterator[None]:
         try:
             yield
-        except self._library.RedisError as error:
-            raise ConnectionError(f"Redis: {error}") from error
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if not isinstance(self._given, str):
-            raise TypeError("a Redis backend made from a client cannot be pickled: make it from a URL")
-        return _redis_backend, (self._given, self._prefix)
-
-
-_REFUSALS = (errors.KeyNotFound, errors.NotAuthenticated, errors.Forbidden)
-
-
-def _is_away(error: errors.Dhis2kvError) -> bool:
-    return isinstance(error, errors.Unreachable | errors.TimedOut) or (
-        isinstance(error, errors.ServerError) and (error.status or 0) >= 500
-    )
-
-
-def _value(content: _Content) -> Any:
-    """The value of a text, new each time."""
-    if isinstance(content, errors.KeyNotFound):
-        raise copy.copy(content)
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise errors.ServerError(f"the stored value cannot be read: {error}", sent=True) from error
-
-
-def _values(texts: Mapping[str, str]) -> dict[str, Any]:
-    return dict(zip(texts, _value(f"[{','.join(texts.values())}]"), strict=True))
-
-
-def _checked(content: _Content, read: Callable[[Any], Any]) -> _Content:
-    """What was fetched, if it can be read."""
-    read(content)
-    return content
-
-
-def _whole(about: _Key) -> _Key:
-    """The bulk read of a namespace."""
-    return (*about[:2], None, "entries")
-
-
-def _part(whole: _Record, key: str) -> _Record:
-    return _Record(whole.content[key], whole.began, whole.fresh_until, whole.usable_until)
-
-
-def _size(content: _Content) -> int:
-    """Bytes that a record takes, its key and bookkeeping by a rough estimate."""
-    if isinstance(content, dict):
-        return 512 + sys.getsizeof(content) + sum(sys.getsizeof(k) + sys.getsizeof(v) for k, v in content.items())
-    return 512 + sys.getsizeof(content)
-
-
-def _name(about: _Key) -> str:
-    """The name of a record in a backend: its origin, namespace, key and kind, told apart beyond doubt."""
-    return json.dumps(about, separators=(",", ":"))
-
-
-def _mark_name(about: _Key, scope: Any) -> str:
-    """The name of a mark; it has no account in it, for all share what is in a namespace."""
-    (server, _, store), *_ = about
-    return _name((server, store, "mark") if scope is _NOTHING else (server, store, "mark", scope))
-
-
-def _cache(ttl: float, max_bytes: int, negative_ttl: float, stale_if_error: float, backend: Backend | None) -> Cache:
-    return Cache(ttl, max_bytes=max_bytes, negative_ttl=negative_ttl, stale_if_error=stale_if_error, backend=backend)
-
-
-def _redis_backend(url: str, prefix: str) -> RedisBackend:
-    return RedisBackend(url, prefix=prefix)
-
-
-def _after_fork() -> None:
-    for cache in list(_everyone):
-        cache._begin()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+        except self._trouble as error:
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
