@@ -27,8 +27,10 @@ Exit status:
 diff: 0 all the same, 1 differences, more than 1 as above (a failure is 2).
 
 \b
-Completion (bash; zsh and fish alike):
-  eval "$(_DHIS2KV_COMPLETE=bash_source dhis2kv)"
+Completion by the tab key, for the start file of your shell:
+  eval "$(_DHIS2KV_COMPLETE=bash_source dhis2kv)"   bash
+  eval "$(_DHIS2KV_COMPLETE=zsh_source dhis2kv)"    zsh
+  _DHIS2KV_COMPLETE=fish_source dhis2kv | source    fish
 """
 
 
