@@ -674,7 +674,7 @@ def _found(value: Any, path: str) -> tuple[bool, Any]:
     for name in path.split("."):
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and re.fullmatch(r"-?\d+", name) and -len(value) <= int(name) < len(value):
+        elif isinstance(value, list) and re.fullmatch("-?[0-9]+", name) and -len(value) <= int(name) < len(value):
             value = value[int(name)]
         else:
             return False, None
