@@ -57,7 +57,7 @@ log = logging.getLogger("dhis2kv")
 
 FORM = 1
 STORES = (wire.SHARED, wire.USER)
-PAGE = 1000  # entries in one bulk read, the most that servers give; a power of 10, see _pages
+PAGE = 1000  # entries in one bulk read, the most that servers give
 
 Progress = Callable[[int, int], None]
 Mode = Literal["merge", "replace", "add"]

@@ -279,7 +279,15 @@ def test_a_password_comes_from_standard_input(line, run):
     assert json.loads(result.stdout)["username"] == "alice"
     assert run("whoami --username alice --password-stdin", input="wrong\n").exit_code == 4
     assert run(f"whoami --url {OTHER} --password-stdin", input="x\n").exit_code == 2
-    assert run("set app cfg - --username alice --password-stdin", input="Alice_pw_1!\n1").exit_code == 2
+    result = run("set app cfg - --username alice --password-stdin", input="Alice_pw_1!\n1")
+    assert (result.exit_code, "standard input gives the password already" in result.stderr) == (2, True)
+
+
+def test_a_password_from_standard_input_counts_before_a_token(line, run, monkeypatch):
+    """Who gives a password wants to sign in by it, whatever token the environment has."""
+    monkeypatch.setenv("DHIS2_PAT", "d2p_wrong")
+    assert run("namespaces").exit_code == 4
+    assert run("namespaces --password-stdin", input="district\n").exit_code == 0
 
 
 def test_a_password_is_asked_for(line, run):
@@ -528,7 +536,9 @@ def test_completion(line, monkeypatch, words, names):
 
 
 def test_completion_is_silent_when_it_fails(line, monkeypatch):
-    """An outage, a wrong password or a missing one completes to nothing, without a word or a question."""
+    """Trouble (not asked again), an outage or a missing password completes to nothing, without a word or a question."""
+    line.emulator.fail("status", times=1, status=503)
+    assert complete(line, monkeypatch, "dhis2kv get a") == ([], "")
     line.emulator.down = True
     assert complete(line, monkeypatch, "dhis2kv get a") == ([], "")
     line.emulator.down = False

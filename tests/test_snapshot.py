@@ -226,9 +226,10 @@ def test_trouble_is_no_reason_for_smaller_pages(newest):
 
 
 def test_the_namespace_protections_is_read_by_itself(newest):
-    """From 2.42 on a bulk read of the namespace "protections" would answer about something else."""
+    """From 2.42 on a bulk read of the namespace "protections" would ask for something else, and be refused to most."""
     newest.load({"protections": {"a": 1}})
-    assert [entry.value for entry in snapshot.read(connect(newest))] == [1]
+    newest.add_user("alice", "Alice_pw_1!")
+    assert [entry.value for entry in snapshot.read(connect(newest, ("alice", "Alice_pw_1!")))] == [1]
 
 
 def test_a_namespace_that_may_not_be_read_is_left_out_aloud(newest, caplog):
