@@ -426,6 +426,19 @@ def test_colour_only_where_it_is_wanted(line, run, monkeypatch):
     assert run("set app new 1 --dry-run", color=True).stdout == "+ app/new\n"
 
 
+def test_raw_text_is_not_changed(line, run):
+    """Text goes into a pipe as it is stored, escape sequences included."""
+    line.emulator.load({"app": {"colour": "\x1b[31mred"}})
+    assert run("get app colour -o raw").stdout == "\x1b[31mred\n"
+
+
+def test_stored_control_characters_do_not_reach_a_terminal(line, run):
+    """Names that others stored are shown with their control characters spelled out."""
+    line.emulator.load({"bad": {"\x1b[2J\x07": 1}})
+    assert run("delete-namespace bad --dry-run").stdout == "- bad/\\x1b[2J\\x07\n"
+    assert "\\x1b[2J\\x07  1 B" in run("keys bad -o table").stdout
+
+
 def test_the_help_lists_the_exit_statuses(run):
     """--help tells every exit status, and diff's."""
     told = run("--help").stdout

@@ -160,6 +160,21 @@ def test_colour(start, emulator):
     assert "\x1b[32m" not in terminal.screen("-e")
 
 
+def test_escape_sequences_of_others_are_not_obeyed(start, emulator):
+    """Text that somebody stored is spelled out on the screen where it would command the terminal."""
+    emulator.load({"app": {"title": "a\x1b]2;owned\x07b\x1b[2J"}})
+    terminal = start()
+    assert "a\\x1b]2;owned\\x07b\\x1b[2J" in terminal.run("dhis2kv get app title -o raw")
+
+
+def test_an_export_on_the_screen_has_no_bar(start, emulator):
+    """Where the data itself goes to the terminal, no progress bar is drawn into it."""
+    terminal = start()
+    screen = terminal.run("dhis2kv export")
+    assert '"limits": [1, 2]' in screen
+    assert "Reading" not in screen
+
+
 def test_edit(start, emulator):
     """edit opens the editor of the environment on the value, and stores what it leaves."""
     terminal = start(VISUAL="sed -i s/dark/light/")

@@ -264,7 +264,7 @@ def edit(store: Store, namespace: str, key: str, encrypt: bool, dry_run: bool) -
     """Edit a value as JSON in $VISUAL or $EDITOR.
 
     Nothing is written when nothing changed, nor when somebody else wrote meanwhile (exit status 5). Text that was not
-    stored is left in a file, whose name is told.
+    stored is left in a file, whose name is told. An encrypted entry is edited with --encrypt, see set.
     """
     before = store[namespace][key]
     path = _draft(before)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from dhis2kv import errors, wire
 from dhis2kv.cli.connection import Connection, complete_namespace, current, namespace_argument, with_store
 from dhis2kv.cli.entries import dry_run_option, yes_option
 from dhis2kv.cli.failures import Comparison
-from dhis2kv.cli.output import COLOURS, compact, confirm, progress, say, show_change
+from dhis2kv.cli.output import COLOURS, compact, confirm, harmless, progress, say, show_change
 
 if TYPE_CHECKING:
     from dhis2kv.snapshot import Change, Entry, Mode
@@ -53,7 +54,9 @@ def export(store: Store, namespaces: tuple[str, ...]) -> None:
     """
     from dhis2kv import snapshot
 
-    with progress("Reading") as step, click.open_file("-", "w", encoding="utf-8") as file:
+    # A bar amid the data, where both go to the terminal, would be none.
+    bar = nullcontext() if sys.stdout.isatty() else progress("Reading")
+    with bar as step, click.open_file("-", "w", encoding="utf-8") as file:
         snapshot.dump(file, {_kind(store): snapshot.read(store, namespaces or None, progress=step)})
 
 
@@ -187,7 +190,7 @@ def diff(
     labels = ("", "") if store is other and len(names) == 2 else (_label(store, left), _label(other, right))
     lines = list(snapshot.diff(_by_name(one, bool(names)), _by_name(two, bool(names)), names=labels))
     for line in lines:
-        click.secho(line, fg=COLOURS.get(line[0]))
+        click.secho(harmless(line), fg=COLOURS.get(line[0]))
     context.exit(1 if lines else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import click
 FORMATS = ("json", "compact", "raw", "table")
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
 _WIDEST = 60  # characters in a cell of a table
 
 
@@ -33,12 +35,19 @@ def show(value: Any, form: str) -> None:
         _table(_rows(value))
     else:
         for item in value if isinstance(value, list) else [value]:
-            click.echo(item if isinstance(item, str) else compact(item))
+            text = item if isinstance(item, str) else compact(item)
+            # color=True keeps click from taking escape sequences, which are data here, out of what goes into a pipe.
+            click.echo(harmless(text) if sys.stdout.isatty() else text, color=True)
 
 
 def compact(value: Any) -> str:
     """A JSON value in one line."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def harmless(text: str) -> str:
+    """A text whose control characters a terminal does not obey: anybody may have stored them."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def say(sentence: str) -> None:
@@ -48,7 +57,7 @@ def say(sentence: str) -> None:
 
 def show_change(sign: str, what: object) -> None:
     """Print on stdout what would be created (``+``), updated (``~``) or deleted (``-``)."""
-    click.secho(f"{sign} {what}", fg=COLOURS[sign])
+    click.secho(harmless(f"{sign} {what}"), fg=COLOURS[sign])
 
 
 def interactive() -> bool:
@@ -62,7 +71,7 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not interactive():
         raise click.UsageError(f"{question} There is no terminal to ask: give --yes if that is meant")
-    click.confirm(question, default=False, abort=True, err=True)
+    click.confirm(harmless(question), default=False, abort=True, err=True)
 
 
 @contextmanager
@@ -115,5 +124,5 @@ def _table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> str:
-    text = " ".join((value if isinstance(value, str) else compact(value)).split())
+    text = harmless(" ".join((value if isinstance(value, str) else compact(value)).split()))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
