@@ -157,12 +157,13 @@ class _Bulk:
                 for key, _ in rows:
                     del keys[key]
                 yield self._told(rows)
-        left = list(keys)
+        left, found = list(keys), 0
         for start in range(0, len(left), PAGE):
             rows = list(self._singly(left[start : start + PAGE]))
-            if rows:
-                log.warning("of %d entries of %r it cannot be seen whether they are encrypted", len(rows), self._name)
+            found += len(rows)
             yield [Entry(self._name, key, value, None) for key, value in rows]
+        if found:
+            log.warning("of %d entries of %r it cannot be seen whether they are encrypted", found, self._name)
 
     def _pages(self, keys: Mapping[str, None]) -> Iterator[list[dict[str, Any]]]:
         """The bulk reads of the namespace, until no key is left; none where they are not to be had, or not certain."""
@@ -173,6 +174,8 @@ class _Bulk:
             query = Query(page=offset // size + 1, page_size=size)
             try:
                 page = self._datastore.query(self._name, query, user=self._is_user)
+            except errors.KeyNotFound:
+                return  # deleted meanwhile: a server without bulk reads says so
             except errors.ServerError as error:
                 if error.status != 200 or size == 1:
                     raise

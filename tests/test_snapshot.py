@@ -199,6 +199,31 @@ def test_servers_without_bulk_reads_show_no_encryption(caplog):
     assert snapshot.plan(store, [Entry("app", "c", "secret", True)]) == []
 
 
+def test_what_is_deleted_meanwhile_is_left_out(monkeypatch, caplog):
+    """An entry or a namespace that is gone when it is its turn is left out, also where each is read singly."""
+    monkeypatch.setattr(snapshot, "PAGE", 10)
+    emulator = Emulator("2.37")
+    emulator.load({"app": {f"k{number:02}": number for number in range(13)}, "gone": {"a": 1}, "zoo": {"a": 1}})
+    store = connect(emulator)
+
+    def others(done, total):
+        if done == 10:
+            store["app"].delete_many(["k03", "k11"])
+            del store["gone"]
+
+    query = store.datastore.query
+
+    def slow_query(namespace, *how, **options):
+        if namespace == "zoo" and "zoo" in store:
+            del store["zoo"]
+        return query(namespace, *how, **options)
+
+    monkeypatch.setattr(store.datastore, "query", slow_query)
+    found = [entry.key for entry in snapshot.read(store, progress=others)]
+    assert found == [f"k{number:02}" for number in range(13) if number != 11]
+    assert warned(caplog) == ["of 12 entries of 'app' it cannot be seen whether they are encrypted"]
+
+
 def test_a_key_that_breaks_bulk_reads_breaks_no_export(newest, caplog):
     """One key with a quotation mark makes bulk answers ambiguous: then every entry is read singly."""
     newest.load({"app": {'x","value":1},{"key":"b': 1, "a": 2, "b": 3}})
