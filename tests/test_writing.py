@@ -666,14 +666,15 @@ def test_the_second_half_is_saved(emulator, either):
         assert namespace["k"] == fault
 
 
-def test_somebody_else_stores_between_the_halves(emulator, either, foreign):
-    """Then theirs stays, and ``Changed`` says so."""
+@pytest.mark.parametrize("theirs", ["theirs", "mine"])
+def test_somebody_else_stores_between_the_halves(emulator, either, foreign, theirs):
+    """Then theirs stays, and ``Changed`` says so; also where it is the same value, which may lie open there."""
     namespace = either.namespace("app", encrypt=True)
     namespace["k"] = "old"
-    before(emulator, "POST", nothing, lambda: foreign("k", "theirs"))
+    before(emulator, "POST", nothing, lambda: foreign("k", theirs))
     with pytest.raises(Changed, match="theirs stays"):
         namespace["k"] = "mine"
-    assert namespace["k"] == "theirs"
+    assert namespace["k"] == theirs
 
 
 def test_an_ordinary_assignment_to_an_encrypted_entry(emulator, either, foreign, version, with_paths):
