@@ -634,6 +634,20 @@ def test_where_all_is_encrypted_nothing_is_sent_in_parts(emulator, either):
     assert sent(emulator) == []
 
 
+@pytest.mark.parametrize(("fault", "open_state"), [("refuse", False), ("drop_before", True)])
+def test_the_first_half_fails(emulator, either, fault, open_state):
+    """When the old value could not be deleted it is still there, and the error says whether that is certain."""
+    namespace = either.namespace("app", encrypt=True)
+    namespace["k"] = "old"
+    trouble = emulator.fail(fault, method="DELETE", times=99)
+    with pytest.raises(Unreachable) as caught:
+        namespace["k"] = "new"
+    assert caught.value.sent is open_state
+    assert ("the old value of app/k may be deleted" in str(caught.value)) is open_state
+    trouble.times = 0
+    assert namespace["k"] == "old"
+
+
 @pytest.mark.parametrize(
     ("fault", "state"),
     [

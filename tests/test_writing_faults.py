@@ -70,6 +70,7 @@ OPERATIONS = {
     ),
 }
 
+WRITES = ("POST", "PUT", "DELETE")
 REFUSALS = [{"kind": "refuse"}, *({"kind": "status", "status": status} for status in (401, 403, 503))]
 FAULTS = [
     *REFUSALS,
@@ -94,10 +95,14 @@ PLANS = [
 
 
 class Trouble:
-    """Lets the requests to an emulator go wrong by a plan, from the ``first`` one on, and keeps their methods."""
+    """Lets the requests to an emulator go wrong by a plan, from the ``first`` one on, and keeps their methods.
+
+    ``wrote`` says whether the server may have acted on one that writes: whether not all of those were refused.
+    """
 
     def __init__(self, emulator, first, plan):
         self.emulator, self.first, self.methods = emulator, first, []
+        self.wrote = False
         self.once, self.then = list(plan[0]), plan[1]
 
     def deliver(self, request):
@@ -106,7 +111,9 @@ class Trouble:
             how = self.once.pop(0) if self.once else self.then
             fault = how and Fault(**how)
             if fault and fault.meets(request.method, request.target):
+                self.wrote = self.wrote or (request.method in WRITES and how not in REFUSALS[:-1])
                 return fault.befall(request, self.emulator.handle, self.emulator.profile)
+        self.wrote = self.wrote or request.method in WRITES
         return Emulator.deliver(self.emulator, request)
 
     def __enter__(self):
@@ -150,6 +157,8 @@ class Case:
             assert sorted([*error.done, *error.failed, *error.untried]) == bulk_keys(operation), about
             for key in {*BEFORE, *operation.after}:
                 assert now.get(key, ABSENT) in allowed(operation, error, key), f"{key}: {about}"
+        elif not trouble.wrote:
+            assert (now, error.sent) == (BEFORE, False), about
         elif not error.sent:
             assert now == BEFORE, about
         else:
