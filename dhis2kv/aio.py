@@ -79,9 +79,21 @@ class AsyncDatastore:
         get_all: Any = self._datastore.get_all  # its overloads take no variable
         return dict(await asyncio.to_thread(get_all, namespace, user=user, texts=texts))
 
-    async def get_many(self, namespace: str, keys: Iterable[str], *, user: bool = False) -> dict[str, Any]:
+    @overload
+    async def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = ..., texts: Literal[True]
+    ) -> dict[str, str]: ...
+    @overload
+    async def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = ..., texts: Literal[False] = ...
+    ) -> dict[str, Any]: ...
+
+    async def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = False, texts: bool = False
+    ) -> dict[str, Any]:
         """The entries of these keys, absent ones left out; one request per some 3,000 bytes of keys."""
-        return await asyncio.to_thread(self._datastore.get_many, namespace, keys, user=user)
+        get_many: Any = self._datastore.get_many  # its overloads take no variable
+        return dict(await asyncio.to_thread(get_many, namespace, keys, user=user, texts=texts))
 
     async def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:
         """What a server with bulk reads answers to a query, as a list of objects; one request."""

@@ -50,10 +50,10 @@ VALUE, ENTRIES, LISTING = "value", "entries", "listing"  # the kinds of reads
 class Place(NamedTuple):
     """What a record is about: server, account and store; a namespace (None: all of them); a key (None: all of them).
 
-    ``origin`` is anything hashable; for a cache with a backend it is a tuple of texts, and nothing secret.
+    ``origin`` is the server, the account and the store; all texts, and nothing secret, for a cache with a backend.
     """
 
-    origin: Hashable
+    origin: tuple[Hashable, Hashable, Hashable]
     namespace: str | None = None
     key: str | None = None
 
@@ -164,6 +164,7 @@ class Cache:
         self._lock = threading.Lock()
         self._records: LRUCache[_Name, _Record] = LRUCache(self.max_bytes, getsizeof=attrgetter("size"))
         self._flights: dict[_Name, _Flight] = {}
+        self._origins: set[Any] = set()  # of all that was read so far
         self._hits = self._misses = 0
 
     def __reduce__(self) -> tuple[Callable[[], Cache], tuple[()]]:
@@ -178,27 +179,83 @@ class Cache:
         cache. Raises what it raises, ``KeyNotFound`` where that is remembered, and ``ServerError`` for what is no JSON.
         """
         with self._lock:  # the way of most reads, so it is short
-            text = self._held(place)
+            try:
+                record = self._records[VALUE, place]
+                text = record.content if record.until > self._clock() else self._held_in_bulk(place)
+            except KeyError:
+                text = self._held_in_bulk(place)
             if text is not None:
                 self._hits += 1
         if text is None:
             text = self._read(VALUE, place, partial(_json, fetch))
         return json.loads(text)
 
-    def _held(self, place: Place) -> Any:
-        """The text of an entry by a fresh record in this process; None where there is none."""
-        now = self._clock()
-        record = self._records.get((VALUE, place))
-        if record is not None and record.until > now:
-            return record.content
+    def _held_in_bulk(self, place: Place) -> Any:
+        """The text of an entry by a fresh record of its whole namespace in this process; None where there is none."""
         whole = self._records.get((ENTRIES, Place(place.origin, place.namespace)))
-        return whole.content.get(place.key) if whole is not None and whole.until > now else None
+        return whole.content.get(place.key) if whole is not None and whole.until > self._clock() else None
 
     def entries(self, place: Place, fetch: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
         """Keys and values of a whole namespace, in the order of ``fetch``, which returns the JSON text of each."""
         texts = self._read(ENTRIES, place, lambda: dict(fetch()))
         values = json.loads(f"[{','.join(texts.values())}]")  # much faster than one by one
         return dict(zip(texts, values, strict=True))
+
+    def many(
+        self, place: Place, keys: Iterable[str], fetch: Callable[[list[str]], Mapping[str, str]]
+    ) -> dict[str, Any]:
+        """Keys and values of these entries of a namespace, absent ones left out.
+
+        ``fetch`` is given the keys of which there is no fresh record, and returns the JSON text of those that exist.
+        """
+        wanted = {key: self._find(VALUE, place._replace(key=key)) for key in keys}
+        texts = {key: record.content for key, (record, fresh) in wanted.items() if record is not None and fresh}
+        missing = {key: record for key, (record, fresh) in wanted.items() if not fresh}
+        for key in wanted:
+            self._count(hit=key not in missing)
+        if missing:
+            texts |= self._ask_many(place, missing, fetch)
+        held = {key: texts[key] for key in wanted if texts.get(key) is not None}
+        return dict(zip(held, json.loads(f"[{','.join(held.values())}]"), strict=True))
+
+    def _ask_many(
+        self,
+        place: Place,
+        missing: Mapping[str, _Record | None],
+        fetch: Callable[[list[str]], Mapping[str, str]],
+    ) -> dict[str, Any]:
+        """Ask the server for several entries and keep what it says of each; others that want one of them wait."""
+        places = {key: place._replace(key=key) for key in missing}
+        flights = {key: _Flight() for key in missing}
+        with self._lock:
+            self._origins.add(place.origin)
+            for key, at in places.items():
+                self._flights.setdefault((VALUE, at), flights[key])  # one that is on its way keeps its place
+        born, generation = self._clock(), "" if self._shared is None else self._shared.generation(place)
+        lifetime = 1 - _SPREAD * self._chance()
+        try:
+            texts = dict(fetch(list(missing)))
+            for key, flight in flights.items():
+                text = texts.get(key)
+                remembered = self.negative_ttl if text is None else self.ttl
+                record = _Record(text, born, born + remembered * lifetime, generation)
+                if text is None:
+                    flight.error = errors.KeyNotFound(key, namespace=place.namespace, status=404)
+                else:
+                    flight.record = record
+                self._put(flight, VALUE, places[key], record)
+            return texts
+        except errors.Dhis2kvError as error:
+            for flight in flights.values():
+                flight.error = error
+            return {key: self._instead(error, old).content for key, old in missing.items()}
+        finally:
+            with self._lock:
+                for key, at in places.items():
+                    if self._flights.get((VALUE, at)) is flights[key]:
+                        del self._flights[VALUE, at]
+            for flight in flights.values():
+                flight.done.set()
 
     def listing(self, place: Place, fetch: Callable[[], Iterable[str]]) -> list[str]:
         """The keys of a namespace, or the namespaces (``place.namespace`` None), in the order of ``fetch``."""
@@ -223,6 +280,7 @@ class Cache:
             mine = _Flight()
             try:
                 with self._lock:
+                    self._origins.add(place.origin)
                     flight = self._flights.setdefault((kind, place), mine)
                 if flight is mine:
                     mine.record = self._lead(mine, kind, place, fetch)
@@ -296,14 +354,18 @@ class Cache:
             self._put(flight, kind, place, _Record(None, born, born + remembered * lifetime, generation))
             raise
         except (errors.Unreachable, errors.TimedOut, errors.ServerError) as error:
-            now = self._clock()
-            away = not isinstance(error, errors.ServerError) or (error.status or 0) >= 500
-            if not away or old is None or old.content is None or now >= old.born + self.ttl + self.stale_if_error:
-                raise
-            _log.warning("%s; what was read %.0f seconds ago is served instead", error, now - old.born)
-            record = replace(old, until=min(now + min(_PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))
+            record = self._instead(error, old)
         self._put(flight, kind, place, record)
         return record
+
+    def _instead(self, error: errors.Dhis2kvError, old: _Record | None) -> _Record:
+        """The old record, good for a moment more, where the server is away and it may be served; else the error."""
+        now = self._clock()
+        away = not isinstance(error, errors.ServerError) or (error.status or 0) >= 500
+        if not away or old is None or old.content is None or now >= old.born + self.ttl + self.stale_if_error:
+            raise error
+        _log.warning("%s; what was read %.0f seconds ago is served instead", error, now - old.born)
+        return replace(old, until=min(now + min(_PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -320,12 +382,17 @@ class Cache:
 
         Whoever reads from now on asks the server, and joins no read that began before. Sends nothing to the server.
         """
+        with self._lock:
+            origins = {place.origin, *(origin for origin in self._origins if _is_alike(origin, place.origin))}
+        alike = [place._replace(origin=origin) for origin in origins]
         if self._shared is not None:
-            self._shared.forget(place)
+            for each in alike:
+                self._shared.forget(each)
         with self._lock:
             for table in (self._records, self._flights):
-                for name in _touched(table, place):
-                    table.pop(name, None)
+                for each in alike:
+                    for name in _touched(table, each):
+                        table.pop(name, None)
 
     def info(self) -> CacheInfo:
         """Hits and misses of this process, and the sizes in bytes (``currsize`` is 0 with a backend)."""
@@ -381,6 +448,11 @@ def _json(fetch: Callable[[], str]) -> str:
     except (ValueError, RecursionError) as error:
         raise errors.ServerError(f"the stored value cannot be read: {error}") from error
     return text
+
+
+def _is_alike(one: Any, other: Any) -> bool:
+    """Whether two origins are the same server and store, whoever the accounts: a write there concerns them all."""
+    return bool(one == other or (one[0], one[2]) == (other[0], other[2]))
 
 
 def _touched(table: Iterable[_Name], place: Place) -> list[_Name]:

@@ -249,11 +249,22 @@ class Datastore:
             found = self._get_singly(names, keys, texts)
         return dict(sorted(found.items()))
 
-    def get_many(self, namespace: str, keys: Iterable[str], *, user: bool = False) -> dict[str, Any]:
+    @overload
+    def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = ..., texts: Literal[True]
+    ) -> dict[str, str]: ...
+    @overload
+    def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = ..., texts: Literal[False] = ...
+    ) -> dict[str, Any]: ...
+
+    def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = False, texts: bool = False
+    ) -> dict[str, Any]:
         """The entries of these keys, ``{key: value}`` in their order; absent ones are left out.
 
         One request per some 3,000 bytes of keys, and more as ``get_all`` says; keys that a filter cannot name (with
-        spaces, commas, brackets and the like) cost one each.
+        spaces, commas, brackets and the like) cost one each. ``texts`` gives JSON texts.
         """
         names = (_store(user), wire.check_name(namespace, "namespace"))
         wanted = list(dict.fromkeys(keys))
@@ -266,13 +277,13 @@ class Datastore:
         found: dict[str, Any] = {}
         for chunk in chunks:
             try:
-                part = self._query(names, Query(filters=(f"_:in:[{','.join(chunk)}]",)), False)
+                part = self._query(names, Query(filters=(f"_:in:[{','.join(chunk)}]",)), texts)
                 if not part.keys() <= set(chunk):
                     raise _Unreadable
                 found |= part
             except _Unreadable:
                 singly += chunk
-        found |= self._get_singly(names, singly, False)
+        found |= self._get_singly(names, singly, texts)
         return {key: found[key] for key in wanted if key in found}
 
     def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:

@@ -421,6 +421,7 @@ class Laws:
             ("namespaces", cache.listing, server.listing, ROOT),
             ("elsewhere", cache.entries, server.entries, Place(ORIGIN, "other")),
             ("other account", cache.value, server.value, CFG._replace(origin=("https://dhis2.test", "x", "dataStore"))),
+            ("other store", cache.value, server.value, CFG._replace(origin=("https://dhis2.test", "admin", "user"))),
         ):
             before = server.requests
             read(place, kind(place))
@@ -430,14 +431,14 @@ class Laws:
     @pytest.mark.parametrize(
         ("place", "gone"),
         [
-            (CFG, ["value", "entries", "keys", "namespaces"]),
-            (APP, ["value", "entries", "keys", "namespaces"]),
-            (ROOT, ["value", "entries", "keys", "namespaces", "elsewhere"]),
+            (CFG, ["value", "entries", "keys", "namespaces", "other account"]),
+            (APP, ["value", "entries", "keys", "namespaces", "other account"]),
+            (ROOT, ["value", "entries", "keys", "namespaces", "elsewhere", "other account"]),
         ],
     )
     @pytest.mark.parametrize("fails", [False, True])
     def test_writes_drop(self, make, server, place, gone, fails):
-        """A write, also one that fails, drops what it may have made stale, and nothing of others."""
+        """A write, also one that fails, drops what it may have made stale, for all accounts, and nothing else."""
         cache = make()
         self.read_all(cache, server)
         assert self.read_all(cache, server) == []
@@ -451,7 +452,53 @@ class Laws:
         cache = make()
         self.read_all(cache, server)
         cache.drop(CFG)
-        assert self.read_all(cache, server) == ["value", "entries", "keys", "namespaces"]
+        assert self.read_all(cache, server) == ["value", "entries", "keys", "namespaces", "other account"]
+
+    def test_many(self, make, server, clock):
+        """Chosen entries are asked for together, but those of which there is a fresh record; each is kept."""
+        asked = []
+
+        def fetch(keys):
+            asked.append(keys)
+            return {key: json.dumps(key) for key in keys if key != "absent"}
+
+        cache = make(negative_ttl=3)
+        assert cache.many(APP, ["a", "b"], fetch) == {"a": "a", "b": "b"}
+        assert cache.many(APP, ["c", "b", "absent", "a"], fetch) == {"c": "c", "b": "b", "a": "a"}
+        assert cache.many(APP, ["absent", "c"], fetch) == {"c": "c"}
+        assert cache.value(Place(ORIGIN, "app", "a"), None) == "a"
+        with cache.writing(Place(ORIGIN, "app", "a")):
+            pass
+        assert cache.many(APP, ["a"], fetch) == {"a": "a"}
+        clock.now += 4
+        assert cache.many(APP, ["absent"], fetch) == {}
+        assert asked[:2] == [["a", "b"], ["c", "absent"]]
+        assert asked[2][0] == "a"
+        assert asked[-1] == ["absent"]
+
+    def test_many_while_somebody_writes(self, make):
+        """What was read before a write ended is handed out to whoever asked before it, and not kept."""
+        cache = make()
+
+        def fetch(keys):
+            with cache.writing(Place(ORIGIN, "app", "a")):
+                return dict.fromkeys(keys, "1")
+
+        assert cache.many(APP, ["a", "b"], fetch) == {"a": 1, "b": 1}
+        assert cache.many(APP, ["a"], lambda keys: dict.fromkeys(keys, "2")) == {"a": 2}
+
+    def test_many_while_the_server_is_away(self, make, clock):
+        """Old records serve if there is one of each; else the error is raised."""
+
+        def away(keys):
+            raise errors.Unreachable("no connection")
+
+        cache = make(stale_if_error=1000)
+        cache.many(APP, ["a", "b"], lambda keys: dict.fromkeys(keys, "1"))
+        clock.now += 500
+        assert cache.many(APP, ["a", "b"], away) == {"a": 1, "b": 1}
+        with pytest.raises(errors.Unreachable):
+            cache.many(APP, ["a", "c"], away)
 
     def test_a_write_of_another_key(self, make, server):
         """A key out of a bulk read is asked for again after a write to that namespace."""
@@ -986,7 +1033,7 @@ class TestBackend(SharedLaws):
         self.read_all(cache, server)
         lives = {name: until - clock() for name, (_, until) in backend.kept.items()}
         records = [life for name, life in lives.items() if json.loads(name)[0] in ("value", "entries", "listing")]
-        assert records == [160.0] * 6
+        assert records == [160.0] * 7
         assert all(life < 31 * 86400 for life in lives.values())
 
     def test_waiting(self, make, server, backend, clock):

@@ -193,3 +193,29 @@ def test_read_back(version, creates):
     namespace = connect(emulator, read_back=True)["app"]
     namespace["a"] = 1
     assert [method for method, _ in sent(emulator)][-2:] == ["PUT" if creates else "POST", "GET"]
+
+
+def test_cached(version, either, emulator, bulk):
+    """With a cache a repeated read sends nothing, nor does a single one after a bulk read, nor get_many."""
+    namespace = connect(emulator, ttl=60)["app"]
+    if either is either.user:
+        namespace = namespace._store.user["app"]
+    namespace.update(DATA)
+    for first, *then in (
+        (lambda: namespace["a"], lambda: namespace["a"], lambda: "a" in namespace, lambda: namespace.get("a")),
+        (lambda: namespace.copy(), lambda: namespace.copy(), lambda: namespace["d"], lambda: namespace == DATA),
+        (lambda: len(namespace), lambda: list(namespace), lambda: "none" in namespace, lambda: bool(namespace)),
+        (lambda: namespace.get_many(["b", "c"]), lambda: namespace.get_many(["c", "b"]), lambda: namespace["b"]),
+    ):
+        namespace.refresh()
+        sent(emulator)
+        first()
+        assert len(sent(emulator)) >= 1
+        for again in then:
+            again()
+        assert sent(emulator) == []
+    namespace["a"] = 2
+    sent(emulator)
+    assert namespace.copy() == DATA | {"a": 2}
+    assert namespace.get_many(["a", "b"]) == {"a": 2, "b": DATA["b"]}
+    assert len(sent(emulator)) == (1 if bulk else N + 1)
