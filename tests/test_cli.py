@@ -497,11 +497,23 @@ def test_mcp_serves_with_its_options(run, monkeypatch):
     module.serve = lambda store, **options: served.append(options)
     monkeypatch.setitem(sys.modules, "dhis2kv.mcp", module)
     assert run("mcp").exit_code == 0
-    assert run("mcp --allow-write --namespace app,app2 --max-bytes 10").exit_code == 0
+    assert run("mcp --allow-write --namespace 'app, app2' --max-bytes 10").exit_code == 0
     assert served == [
         {"allow_write": False, "namespaces": None},
         {"allow_write": True, "namespaces": ["app", "app2"], "max_bytes": 10},
     ]
+
+
+@pytest.mark.parametrize("names", ["", " ", ",", "app,", "app,,app2"])
+def test_mcp_without_a_name_does_not_open_every_namespace(run, monkeypatch, names):
+    """An empty name after --namespace, as of a variable that is not set, is wrong usage, and nothing is served."""
+    served = []
+    module = type(sys)("dhis2kv.mcp")
+    module.serve = lambda store, **options: served.append(options)
+    monkeypatch.setitem(sys.modules, "dhis2kv.mcp", module)
+    result = run(["mcp", "--namespace", names])
+    assert (result.exit_code, "empty name" in result.stderr) == (2, True)
+    assert served == []
 
 
 def test_demo_ends_as_the_tour_does(run, monkeypatch):

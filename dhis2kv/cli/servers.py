@@ -61,12 +61,28 @@ def demo(context: click.Context, live: str | None) -> None:
     context.exit(run(live))
 
 
+def _names(_: click.Context, __: click.Parameter, given: str | None) -> list[str] | None:
+    """The names in a list with commas; none at all is a mistake, for it must not mean every namespace."""
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",")]
+    if not all(names):
+        raise click.BadParameter(f"{given!r} holds an empty name; write NAME or NAME,NAME, or leave the option out")
+    return names
+
+
 @click.command()
 @with_store
 @click.option("--allow-write", is_flag=True, help="Offer the tools that write, too.")
-@click.option("--namespace", "namespaces", metavar="NAME,NAME", help="The only namespaces that can be seen or touched.")
+@click.option(
+    "--namespace",
+    "namespaces",
+    metavar="NAME,NAME",
+    callback=_names,
+    help="The only namespaces that can be seen or touched.",
+)
 @click.option("--max-bytes", type=click.IntRange(min=1), help="How many bytes of values one answer holds at most.")
-def mcp(store: Store, allow_write: bool, namespaces: str | None, max_bytes: int | None) -> None:
+def mcp(store: Store, allow_write: bool, namespaces: list[str] | None, max_bytes: int | None) -> None:
     """Serve the data store to an agent, as an MCP server on standard input and output."""
     try:
         from dhis2kv.mcp import serve
@@ -75,7 +91,7 @@ def mcp(store: Store, allow_write: bool, namespaces: str | None, max_bytes: int 
             f"it needs the extra 'mcp' ({error.name} is missing). Install it with:  pip install 'dhis2kv[mcp]'"
         ) from error
     limit = {} if max_bytes is None else {"max_bytes": max_bytes}
-    serve(store, allow_write=allow_write, namespaces=namespaces.split(",") if namespaces else None, **limit)
+    serve(store, allow_write=allow_write, namespaces=namespaces, **limit)
 
 
 COMMANDS = (whoami, serve, demo, mcp)
