@@ -30,9 +30,11 @@ class Delivery:
 
 @dataclass
 class Fault:
-    """One fault, for the next ``times`` requests that have this ``method`` and whose target ``match``es (a regex).
+    """One fault, for the next ``times`` requests of those that it is for.
 
-    ``times=math.inf`` is for good, until ``reset``.
+    These are the requests with this ``method``, in whatever case it is written, in whose target (path and query, as
+    sent) ``match``, a regular expression, is found; all without them. ``times=math.inf`` is for good, until ``reset``.
+    What can befall no request raises ``ValueError``.
 
     Kinds:
 
@@ -61,7 +63,20 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"There is no fault {self.kind!r}; there are {', '.join(KINDS)}.")
-        if self.method is None and self.kind in ("put_race", "delete_race"):
+        if not self.times >= 1:
+            raise ValueError(f"times is the number of requests that go wrong, at least 1 and not {self.times}.")
+        if not self.seconds >= 0:
+            raise ValueError(f"seconds is how late a reply comes, at least 0 and not {self.seconds}.")
+        if self.match is not None:
+            try:
+                re.compile(self.match)
+            except re.error as error:
+                raise ValueError(
+                    f"match is a regular expression, and {self.match!r} is none: {error}. For a text use re.escape."
+                ) from error
+        if self.method is not None:
+            self.method = self.method.upper()
+        elif self.kind in ("put_race", "delete_race"):
             self.method = self.kind.partition("_")[0].upper()
 
     @property

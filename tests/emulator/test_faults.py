@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from typing import Any
 
 import pytest
 import requests
@@ -159,3 +160,31 @@ def test_unknown_fault_is_refused(emulator: Emulator) -> None:
     """A misspelt kind is an error that names those there are."""
     with pytest.raises(ValueError, match="drop_before"):
         emulator.fail("dropped")
+
+
+@pytest.mark.parametrize("method", ["put", "Put", "PUT"])
+def test_methods_are_meant_in_any_case(emulator: Emulator, method: str) -> None:
+    """A fault for ``put`` befalls a PUT, and no other request."""
+    emulator.fail("status", method=method)
+    with emulator.session() as session:
+        assert session.get("http://dhis2.test" + CFG).status_code == 404
+        assert session.put("http://dhis2.test" + CFG, json=1).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"match": "app("}, "match is a regular expression, and 'app\\('"),
+        ({"seconds": -1}, "seconds is how late"),
+        ({"seconds": float("nan")}, "seconds is how late"),
+        ({"times": 0}, "at least 1 and not 0"),
+        ({"times": -3}, "at least 1 and not -3"),
+        ({"times": float("nan")}, "at least 1 and not nan"),
+    ],
+)
+def test_faults_that_could_befall_nothing_are_refused(emulator: Emulator, options: dict[str, Any], reason: str) -> None:
+    """What cannot be meant is an error where it is asked for, and no fault waits."""
+    with pytest.raises(ValueError, match=reason):
+        emulator.fail("slow", **options)
+    with emulator.session() as session:
+        assert session.get("http://dhis2.test" + CFG).status_code == 404
