@@ -41,10 +41,11 @@ _SPREAD = 0.05  # of a lifetime, at most, is taken off at random, so that a flee
 _PAUSE = 10.0  # seconds for which a server or a backend that did not answer is not asked again
 _TURN = 10.0  # seconds, at most, for which processes wait for another one's read
 _POLL = 0.05  # seconds between looking whether that read has come
+_LINGER = 1.0  # seconds, at least, for which it is there for those who wait
 _GENERATION = 30 * 86400.0  # seconds for which a generation outlives the records that carry it
 _OVERHEAD = 600  # bytes that a record takes beside its text: its name and its share of the tables
 
-VALUE, ENTRIES, LISTING = "value", "entries", "listing"  # the kinds of reads
+VALUE, EXISTS, ENTRIES, LISTING = "value", "exists", "entries", "listing"  # the kinds of reads
 
 
 class Place(NamedTuple):
@@ -146,9 +147,6 @@ class Cache:
             "negative_ttl": negative_ttl,
             "stale_if_error": stale_if_error,
             "backend": backend,
-            "clock": clock,
-            "sleep": sleep,
-            "chance": chance,
         }
         self.ttl, self.max_bytes, self.negative_ttl, self.stale_if_error = ttl, max_bytes, negative_ttl, stale_if_error
         self.backend = backend
@@ -164,7 +162,6 @@ class Cache:
         self._lock = threading.Lock()
         self._records: LRUCache[_Name, _Record] = LRUCache(self.max_bytes, getsizeof=attrgetter("size"))
         self._flights: dict[_Name, _Flight] = {}
-        self._origins: set[Any] = set()  # of all that was read so far
         self._hits = self._misses = 0
 
     def __reduce__(self) -> tuple[Callable[[], Cache], tuple[()]]:
@@ -181,13 +178,13 @@ class Cache:
         with self._lock:  # the way of most reads, so it is short
             try:
                 record = self._records[VALUE, place]
-                text = record.content if record.until > self._clock() else self._held_in_bulk(place)
+                text = record.content if record.until > self._clock() else None
             except KeyError:
                 text = self._held_in_bulk(place)
             if text is not None:
                 self._hits += 1
         if text is None:
-            text = self._read(VALUE, place, partial(_json, fetch))
+            text = self._read(VALUE, place, lambda: _readable(fetch()))
         return json.loads(text)
 
     def _held_in_bulk(self, place: Place) -> Any:
@@ -197,9 +194,7 @@ class Cache:
 
     def entries(self, place: Place, fetch: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
         """Keys and values of a whole namespace, in the order of ``fetch``, which returns the JSON text of each."""
-        texts = self._read(ENTRIES, place, lambda: dict(fetch()))
-        values = json.loads(f"[{','.join(texts.values())}]")  # much faster than one by one
-        return dict(zip(texts, values, strict=True))
+        return _values(self._read(ENTRIES, place, lambda: {key: _readable(text) for key, text in fetch().items()}))
 
     def many(
         self, place: Place, keys: Iterable[str], fetch: Callable[[list[str]], Mapping[str, str]]
@@ -208,6 +203,8 @@ class Cache:
 
         ``fetch`` is given the keys of which there is no fresh record, and returns the JSON text of those that exist.
         """
+        if isinstance(keys, str):
+            raise TypeError("keys is several keys, not one text, which would be taken for its characters")
         wanted = {key: self._find(VALUE, place._replace(key=key)) for key in keys}
         texts = {key: record.content for key, (record, fresh) in wanted.items() if record is not None and fresh}
         missing = {key: record for key, (record, fresh) in wanted.items() if not fresh}
@@ -215,8 +212,7 @@ class Cache:
             self._count(hit=key not in missing)
         if missing:
             texts |= self._ask_many(place, missing, fetch)
-        held = {key: texts[key] for key in wanted if texts.get(key) is not None}
-        return dict(zip(held, json.loads(f"[{','.join(held.values())}]"), strict=True))
+        return _values({key: texts[key] for key in wanted if texts.get(key) is not None})
 
     def _ask_many(
         self,
@@ -228,27 +224,27 @@ class Cache:
         places = {key: place._replace(key=key) for key in missing}
         flights = {key: _Flight() for key in missing}
         with self._lock:
-            self._origins.add(place.origin)
             for key, at in places.items():
                 self._flights.setdefault((VALUE, at), flights[key])  # one that is on its way keeps its place
         born, generation = self._clock(), "" if self._shared is None else self._shared.generation(place)
         lifetime = 1 - _SPREAD * self._chance()
         try:
-            texts = dict(fetch(list(missing)))
+            texts = {key: _readable(text) for key, text in fetch(list(missing)).items()}
             for key, flight in flights.items():
                 text = texts.get(key)
                 remembered = self.negative_ttl if text is None else self.ttl
-                record = _Record(text, born, born + remembered * lifetime, generation)
-                if text is None:
-                    flight.error = errors.KeyNotFound(key, namespace=place.namespace, status=404)
-                else:
-                    flight.record = record
-                self._put(flight, VALUE, places[key], record)
+                flight.record = _Record(text, born, born + remembered * lifetime, generation)
+                self._put(flight, VALUE, places[key], flight.record)
             return texts
         except errors.Dhis2kvError as error:
             for flight in flights.values():
                 flight.error = error
-            return {key: self._instead(error, old).content for key, old in missing.items()}
+            instead = {key: self._instead(error, old) for key, old in missing.items()}
+            _log.warning("%s; what was read of %d entries before is served instead", error, len(instead))
+            for key, flight in flights.items():
+                flight.error, flight.record = None, instead[key]
+                self._put(flight, VALUE, places[key], instead[key])
+            return {key: record.content for key, record in instead.items()}
         finally:
             with self._lock:
                 for key, at in places.items():
@@ -261,17 +257,34 @@ class Cache:
         """The keys of a namespace, or the namespaces (``place.namespace`` None), in the order of ``fetch``."""
         return list(self._read(LISTING, place, lambda: dict.fromkeys(fetch())))
 
+    def exists(self, place: Place, fetch: Callable[[], bool]) -> bool:
+        """Whether an entry exists, by whatever record tells it, or by ``fetch``; see ``value`` for what it raises."""
+
+        def ask() -> dict[str, None]:
+            if not fetch():
+                raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404)
+            return {}
+
+        known = self.known(place)
+        if known is None:
+            try:
+                self._read(EXISTS, place, ask)
+            except errors.KeyNotFound:
+                return False
+        return True if known is None else known
+
     def known(self, place: Place) -> bool | None:
         """Whether a key (or, ``place.key`` None, a namespace) exists, by fresh records; None where none tells."""
         space, root = Place(place.origin, place.namespace), Place(place.origin)
-        sources = [(LISTING, root)] if place.key is None else [(VALUE, place), (ENTRIES, space), (LISTING, space)]
-        wanted = place.namespace if place.key is None else place.key
+        sources = [(VALUE, place), (EXISTS, place), (ENTRIES, space), (LISTING, space)]
+        wanted = place.key
+        if place.key is None:
+            sources, wanted = [(LISTING, root)], place.namespace
         for kind, at in sources:
             record = self._get((kind, at))
             if record is not None and self._is_fresh(record):
                 self._count(hit=True)
-                return record.content is not None and (kind is VALUE or wanted in record.content)
-        self._count(hit=False)
+                return record.content is not None and (at == place or wanted in record.content)
         return None
 
     def _read(self, kind: str, place: Place, fetch: Callable[[], Any]) -> Any:
@@ -280,7 +293,6 @@ class Cache:
             mine = _Flight()
             try:
                 with self._lock:
-                    self._origins.add(place.origin)
                     flight = self._flights.setdefault((kind, place), mine)
                 if flight is mine:
                     mine.record = self._lead(mine, kind, place, fetch)
@@ -298,16 +310,18 @@ class Cache:
                 raise copy.copy(flight.error) from flight.error.__cause__
             if flight.record is not None:
                 self._count(hit=True)
-                return flight.record.content
+                return _present(flight.record, place)
 
     def _lead(self, flight: _Flight, kind: str, place: Place, fetch: Callable[[], Any]) -> _Record:
         """A fresh record, or one from the server; where processes share records, one asks and the others wait."""
         found, fresh = self._find(kind, place)
         turn: _Turn | None = _Turn("")
         if self._shared is not None and not fresh:
+            known = max(self._clock() - _TURN, found.born if found is not None else 0)
             for _ in range(int(_TURN / _POLL)):
                 turn = self._shared.take_turn(kind, place)
                 found, fresh = self._find(kind, place)  # whoever had the turn may have brought it
+                fresh = fresh or (found is not None and found.born > known)  # also what is not to be remembered
                 if fresh or turn is not None:
                     break
                 self._sleep(_POLL)
@@ -315,21 +329,20 @@ class Cache:
             self._count(hit=fresh)
             if found is None or not fresh:
                 return self._ask(flight, kind, place, fetch, found, turn.generation if turn is not None else None)
-            if found.content is None:
-                raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404)
+            _present(found, place)
             return found
         finally:
             if self._shared is not None and turn is not None:
                 self._shared.end_turn(turn)
 
     def _find(self, kind: str, place: Place) -> tuple[_Record | None, bool]:
-        """A fresh record that answers, or else the newest stale one; and whether it is fresh."""
+        """The newest record that answers, and whether it is fresh."""
         found = [self._get((kind, place))]
         if kind is VALUE and not self._is_fresh(found[0]):
             whole = self._get((ENTRIES, place._replace(key=None)))
             if whole is not None and whole.content is not None and place.key in whole.content:
                 found.append(replace(whole, content=whole.content[place.key]))
-        best = max(filter(None, found), key=lambda record: (self._is_fresh(record), record.born), default=None)
+        best = max(filter(None, found), key=lambda record: record.born, default=None)
         return best, self._is_fresh(best)
 
     def _is_fresh(self, record: _Record | None) -> bool:
@@ -350,11 +363,13 @@ class Cache:
         try:
             record = _Record(fetch(), born, born + self.ttl * lifetime, generation)
         except errors.KeyNotFound:
-            remembered = self.negative_ttl if kind is VALUE else 0  # else: only that the old record is no longer good
+            # Of a namespace only this is remembered: that the old record is no longer good.
+            remembered = self.negative_ttl if kind in (VALUE, EXISTS) else 0
             self._put(flight, kind, place, _Record(None, born, born + remembered * lifetime, generation))
             raise
         except (errors.Unreachable, errors.TimedOut, errors.ServerError) as error:
             record = self._instead(error, old)
+            _log.warning("%s; what was read %.0f seconds ago is served instead", error, self._clock() - record.born)
         self._put(flight, kind, place, record)
         return record
 
@@ -364,7 +379,6 @@ class Cache:
         away = not isinstance(error, errors.ServerError) or (error.status or 0) >= 500
         if not away or old is None or old.content is None or now >= old.born + self.ttl + self.stale_if_error:
             raise error
-        _log.warning("%s; what was read %.0f seconds ago is served instead", error, now - old.born)
         return replace(old, until=min(now + min(_PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))
 
     # --- writing --------------------------------------------------------------------------------------------------
@@ -382,17 +396,12 @@ class Cache:
 
         Whoever reads from now on asks the server, and joins no read that began before. Sends nothing to the server.
         """
-        with self._lock:
-            origins = {place.origin, *(origin for origin in self._origins if _is_alike(origin, place.origin))}
-        alike = [place._replace(origin=origin) for origin in origins]
         if self._shared is not None:
-            for each in alike:
-                self._shared.forget(each)
+            self._shared.forget(place)
         with self._lock:
             for table in (self._records, self._flights):
-                for each in alike:
-                    for name in _touched(table, each):
-                        table.pop(name, None)
+                for name in _touched(table, place):
+                    table.pop(name, None)
 
     def info(self) -> CacheInfo:
         """Hits and misses of this process, and the sizes in bytes (``currsize`` is 0 with a backend)."""
@@ -411,16 +420,20 @@ class Cache:
         """Keep a record, unless a write has taken its flight off the table."""
         lifetime = self.negative_ttl if record.content is None else self.ttl
         seconds = record.born + lifetime + self.stale_if_error - self._clock()
-        keep = seconds > 0 and record.size * 2 <= self.max_bytes
+        fits = record.size * 2 <= self.max_bytes
         with self._lock:
             if self._flights.get((kind, place)) is not flight:
                 return
             if self._shared is None:
                 self._records.pop((kind, place), None)
-                if keep:
+                if fits and seconds > 0:
+                    if kind is ENTRIES:  # whoever sees it must not see older single reads again
+                        for name in _touched(self._records, place):
+                            if name[0] is VALUE and name[1].origin == place.origin:
+                                del self._records[name]
                     self._records[kind, place] = record
         if self._shared is not None:
-            self._shared.put((kind, place), record, seconds if keep else 0)
+            self._shared.put((kind, place), record, max(seconds, _LINGER) if fits else 0)
 
     def _count(self, hit: bool) -> None:
         with self._lock:
@@ -441,30 +454,36 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _json(fetch: Callable[[], str]) -> str:
-    text = fetch()
+def _readable(text: str) -> str:
+    """The text, if it is JSON; else ``ServerError``."""
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise errors.ServerError(f"the stored value cannot be read: {error}") from error
+        raise errors.ServerError(f"the stored value cannot be read: {error}", sent=True) from error
     return text
 
 
-def _is_alike(one: Any, other: Any) -> bool:
-    """Whether two origins are the same server and store, whoever the accounts: a write there concerns them all."""
-    return bool(one == other or (one[0], one[2]) == (other[0], other[2]))
+def _values(texts: Mapping[str, str]) -> dict[str, Any]:
+    """The values of these texts, new each time."""
+    return dict(zip(texts, json.loads(f"[{','.join(texts.values())}]"), strict=True))  # faster than one by one
+
+
+def _present(record: _Record, place: Place) -> Any:
+    """What a record holds; ``KeyNotFound`` where that is an absence."""
+    if record.content is None:
+        raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404)
+    return record.content
 
 
 def _touched(table: Iterable[_Name], place: Place) -> list[_Name]:
-    """The names of all records and flights that a write at this place may have made stale."""
-    space, root = Place(place.origin, place.namespace), Place(place.origin)
-    if place.key is not None:
-        return [(VALUE, place), (ENTRIES, space), (LISTING, space), (LISTING, root)]
-    spaces = (place.namespace, None)
+    """The names of all records and flights that a write at this place may have made stale, whoever the account."""
+    (server, _, store), namespace, key = place
     return [
         (kind, at)
         for kind, at in table
-        if at.origin == place.origin and (place.namespace is None or at.namespace in spaces)
+        if (namespace is None or at.namespace is None or at.namespace == namespace)
+        and (key is None or at.key is None or at.key == key)
+        and (at.origin[0], at.origin[2]) == (server, store)
     ]
 
 
@@ -568,7 +587,9 @@ class _Shared:
             self._try(partial(self._backend.delete, turn.lock), None)
 
     def _generations(self, place: Place) -> tuple[str, str]:
-        return _text("origin", Place(place.origin)), _text("generation", Place(place.origin, place.namespace))
+        (server, _, store), namespace, _ = place
+        everyone = (server, None, store)  # what one account writes, all of them read
+        return _text("origin", Place(everyone)), _text("generation", Place(everyone, namespace))
 
     def _pay(self, name: str) -> bool:
         """Renew a generation if that is owed; False where it is and cannot be done."""

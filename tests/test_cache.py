@@ -282,8 +282,11 @@ class Laws:
     def test_texts_that_do_not_fit(self, make):
         """Texts of a namespace that are not one value each are an error, never values under other keys."""
         cache = make()
-        with pytest.raises(ValueError, match="zip"):
-            cache.entries(APP, lambda: {"a": "1,2", "b": "3"})
+        for text in ("1,2", "", "[", "<html>"):
+            with pytest.raises(errors.ServerError, match="cannot be read"):
+                cache.entries(APP, lambda text=text: {"a": text, "b": "3"})
+            with pytest.raises(errors.ServerError, match="cannot be read"):
+                cache.many(APP, ["a", "b"], lambda keys, text=text: {"a": text, "b": "3"})
 
     def test_names_of_every_kind(self, make):
         """Places that look alike, and names with anything in them, are different records."""
@@ -369,12 +372,46 @@ class Laws:
         assert (cache.known(APP), cache.known(Place(ORIGIN, "none"))) == (True, False)
 
     def test_known_counts(self, make, server):
-        """What is known is a hit; what is not, and has to be asked, is none."""
+        """What is known is a hit; what is not, and is not asked for, is neither that nor a miss."""
         cache = make()
         cache.known(CFG)
         cache.value(CFG, server.value(CFG))
         cache.known(CFG)
-        assert cache.info()[:2] == (1, 2)
+        assert cache.info()[:2] == (1, 1)
+        assert cache.exists(CFG, None) is True
+        assert cache.exists(ABSENT, lambda: False) is False
+        assert cache.info()[:2] == (2, 2)
+
+    def test_existence(self, make, server, clock):
+        """That an entry exists is remembered as its value is, that it does not for ``negative_ttl``."""
+        cache, asked = make(negative_ttl=10), []
+
+        def fetch():
+            asked.append(1)
+            return bool(len(asked) % 2)
+
+        assert [cache.exists(CFG, fetch) for _ in range(3)] == [True] * 3
+        clock.now += TTL
+        assert [cache.exists(CFG, fetch) for _ in range(3)] == [False] * 3
+        clock.now += 10
+        assert cache.exists(CFG, fetch) is True
+        with cache.writing(CFG):
+            pass
+        assert cache.exists(CFG, fetch) is False
+        assert len(asked) == 4
+
+    def test_existence_while_the_server_is_away(self, make, clock):
+        """An outage is an error, never an absence; the last good answer serves where it may."""
+
+        def away():
+            raise errors.Unreachable("no connection")
+
+        with pytest.raises(errors.Unreachable):
+            make().exists(CFG, away)
+        cache = make(stale_if_error=100)
+        assert cache.exists(CFG, lambda: True) is True
+        clock.now += TTL
+        assert cache.exists(CFG, away) is True
 
     # --- absences -----------------------------------------------------------------------------------------------------
 
@@ -487,7 +524,21 @@ class Laws:
         assert cache.many(APP, ["a", "b"], fetch) == {"a": 1, "b": 1}
         assert cache.many(APP, ["a"], lambda keys: dict.fromkeys(keys, "2")) == {"a": 2}
 
-    def test_many_while_the_server_is_away(self, make, clock):
+    def test_waiting_for_many(self, make, joining):
+        """Who wants one of several entries that are on their way waits for them, also for one that turns out absent."""
+        cache, early = make(), Held(lambda: {"a": "1"})
+        reader = Reader(lambda: cache.many(APP, ["a", "b"], lambda keys: early()))
+        assert early.started.wait(30)
+        one = Reader(lambda: cache.value(Place(ORIGIN, "app", "a"), None))
+        none = Reader(lambda: cache.value(Place(ORIGIN, "app", "b"), None))
+        wait_for(joining, 2)
+        early.go_on.set()
+        assert reader.result() == {"a": 1}
+        assert one.result() == 1
+        with pytest.raises(errors.KeyNotFound):
+            none.result()
+
+    def test_many_while_the_server_is_away(self, make, clock, caplog):
         """Old records serve if there is one of each; else the error is raised."""
 
         def away(keys):
@@ -497,6 +548,9 @@ class Laws:
         cache.many(APP, ["a", "b"], lambda keys: dict.fromkeys(keys, "1"))
         clock.now += 500
         assert cache.many(APP, ["a", "b"], away) == {"a": 1, "b": 1}
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert cache.many(APP, ["a", "b"], None) == {"a": 1, "b": 1}, "asked again after a pause only"
+        clock.now += 10
         with pytest.raises(errors.Unreachable):
             cache.many(APP, ["a", "c"], away)
 
@@ -802,6 +856,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 
 class TestInProcess(Laws):
+    def test_bulk_outdoes_older_single_reads(self, make, server, clock):
+        """Who has seen a bulk read does not see what was read before it again, even if that is still fresh."""
+        cache, b = make(chance=iter([0.0, 0.5, 0.9]).__next__), Place(ORIGIN, "app", "b")
+        cache.value(CFG, server.value(CFG))
+        clock.now += 5
+        server.stored["app"] = {"cfg": "newer", "b": 2}
+        assert cache.entries(APP, server.entries(APP))["cfg"] == "newer"
+        assert cache.value(CFG, server.value(CFG)) == "newer"
+        assert cache.value(b, server.value(b)) == 2
+        assert server.requests == 2
+
     def test_bound(self, make):
         """The records never take more than ``max_bytes``, and those go first that were not read for longest."""
         cache = make(max_bytes=50_000)
@@ -887,6 +952,15 @@ class SharedLaws(Laws):
         with one.writing(CFG):
             server.stored["app"]["cfg"] = "new"
         assert other.value(CFG, server.value(CFG)) == "new"
+
+    def test_writes_show_to_other_accounts(self, two, server):
+        """Whoever the account: what one writes to a namespace, all of them read."""
+        one, other = two
+        theirs = CFG._replace(origin=(ORIGIN[0], "somebody else", ORIGIN[2]))
+        other.value(theirs, server.value(theirs))
+        with one.writing(CFG):
+            server.stored["app"]["cfg"] = "new"
+        assert other.value(theirs, server.value(theirs)) == "new"
 
     def test_a_foreign_read_from_before_a_write(self, two, server):
         """What another process began to read before a write of ours is not believed, although it comes after it."""
@@ -1058,6 +1132,27 @@ class TestBackend(SharedLaws):
         assert make(sleep=sleep).value(CFG, server.value(CFG)) == {"a": [1]}
         assert server.requests == 1
         assert slept == [0.05] * 3
+
+    def test_waiting_for_an_absence(self, make, server):
+        """Who waits for another process's read takes the absence that it brings, though it is not remembered."""
+        other, early = make(), Held(lambda: None)
+
+        def fetch():
+            early()
+            return server.value(ABSENT)()
+
+        reader = Reader(lambda: other.value(ABSENT, fetch))
+        assert early.started.wait(30)
+
+        def sleep(seconds):
+            early.go_on.set()
+            with pytest.raises(errors.KeyNotFound):
+                reader.result()
+
+        self.absent(make(sleep=sleep), server)
+        assert server.requests == 1
+        self.absent(make(sleep=None), server)
+        assert server.requests == 2
 
     @pytest.mark.parametrize("expires", [True, False])
     def test_waiting_ends(self, make, server, backend, clock, expires):
