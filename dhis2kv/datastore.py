@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +14,13 @@ from dhis2kv import errors, wire
 from dhis2kv.query import URL_FULL, Query
 from dhis2kv.transport import Transport
 
+log = logging.getLogger("dhis2kv")
+
 Names = tuple[str, ...]
 Progress = Callable[[int, int], None]
 
 # What a filter can name: other characters separate, group or stand for others in its grammar.
-_FILTERABLE = re.compile(r"[\w.-]+")
+_FILTERABLE = re.compile(r"[\w.-]+( [\w.-]+)*")
 _PATH = re.compile(r"(?!null(\.|$))[\w-]+(\.(?!null(\.|$))[\w-]+)*", re.I)
 
 
@@ -267,6 +270,8 @@ class Datastore:
         spaces, commas, brackets and the like) cost one each. ``texts`` gives JSON texts.
         """
         names = (_store(user), wire.check_name(namespace, "namespace"))
+        if isinstance(keys, str):
+            raise TypeError("keys is several keys, not one text, which would be taken for its characters")
         wanted = list(dict.fromkeys(keys))
         held = [key for key in wanted if _holdable(key)]
         if len(held) == 1:
@@ -544,7 +549,7 @@ class Datastore:
                     nulls.append(key)
         except ValueError as error:
             raise _Unreadable(_listing(text)) from error
-        hidden = self._not_stored_nulls(names, query, nulls)
+        hidden = [key for key in self._not_stored_nulls(names, query, nulls) if _holdable(key)]
         for key in hidden:
             del found[key]
         return found | self._get_singly(names, hidden, texts)
@@ -561,8 +566,16 @@ class Datastore:
         return [key for key in nulls if key not in listed]
 
     def _get_singly(self, names: Names, keys: list[str], texts: bool) -> dict[str, Any]:
-        """These entries, read one by one, several at a time; those that are gone are left out."""
+        """These entries, read one by one, several at a time; those that are gone are left out.
+
+        So are those of names that have no address of their own, with a warning in the log: up to 2.43 other clients
+        can make an entry whose key is empty, and its address is that of the listing.
+        """
         found: dict[str, Any] = {}
+        unreadable = [key for key in keys if not _holdable(key)]
+        if unreadable:
+            log.warning("left out entries of %s that no address leads to: %r", "/".join(names), unreadable)
+            keys = [key for key in keys if key not in unreadable]
 
         def read(entry: Names) -> None:
             try:

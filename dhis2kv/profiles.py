@@ -29,7 +29,7 @@ from typing import Any
 
 from platformdirs import user_config_path
 
-from dhis2kv.store import Store, _from_env
+from dhis2kv.store import Store, variable
 
 FILE = "profiles.toml"
 
@@ -41,7 +41,7 @@ class Profile:
     A ``token`` is used rather than a password. With neither, ``requests`` looks into the user's netrc.
     """
 
-    url: str
+    url: str = field(repr=False)  # it may hold credentials
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
@@ -57,7 +57,7 @@ class Profile:
         Raises ``ValueError`` for a name without a password, and for a URL that is none.
         """
         if self.lacks_password:
-            raise ValueError(f"there is no password for {self.username!r} at {self.url}")
+            raise ValueError(f"there is no password for {self.username!r} at {self.url.rpartition('@')[2]}")
         if self.token is not None or self.username is None:
             return Store(self.url, token=self.token, **options)
         return Store(self.url, (self.username, self.password), **options)
@@ -82,9 +82,8 @@ def find(name: str | None = None) -> Profile:
     others may read it, somebody else owns it, or it is not what it should be.
     """
     name = name or os.environ.get("DHIS2_PROFILE")
-    if not name and (url := _from_env("DHIS2_URL")):
-        username, password, token = map(_from_env, ("DHIS2_USERNAME", "DHIS2_PASSWORD", "DHIS2_PAT"))
-        return Profile(url, username or None, password or None, token or None)
+    if not name and (url := variable("DHIS2_URL")):
+        return Profile(url, *map(variable, ("DHIS2_USERNAME", "DHIS2_PASSWORD", "DHIS2_PAT")))
     name = name or _default()
     for path, settings in _files():
         profiles = settings.get("profiles", {})

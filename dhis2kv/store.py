@@ -88,7 +88,7 @@ class Store(Mapping[str, "Namespace"]):
             "token": token,
             "timeout": timeout,
             "retries": retries,
-            "verify": verify,
+            "verify": None if session is not None and verify is True else verify,  # then the session says
             "cert": cert,
             "proxies": proxies,
             "max_bytes": max_bytes,
@@ -104,27 +104,26 @@ class Store(Mapping[str, "Namespace"]):
         self._is_user = False
         self._recipe: tuple[Callable[..., Store], tuple[Any, ...]] = (
             _made,
-            (url, auth, {**http, **accessor, "cache": self._cache, "account": account}),
+            (type(self), url, auth, {**http, **accessor, "cache": self._cache, "account": account, "verify": verify}),
         )
-        self._opaque = session is not None or not isinstance(auth, tuple | HTTPBasicAuth | None)
+        self._opaque = session is not None or not isinstance(auth, tuple | list | HTTPBasicAuth | None)
 
     @classmethod
     def from_env(cls, **options: Any) -> Store:
         """A store as the environment says, with the options of ``Store``; sends nothing.
 
         Reads ``DHIS2_URL``, and ``DHIS2_PAT`` or ``DHIS2_USERNAME`` and ``DHIS2_PASSWORD``; for each, a variable with
-        ``_FILE`` at its end may name a file that holds it. Raises ``ValueError`` for what is missing or said twice.
+        ``_FILE`` at its end may name a file that holds it. An empty variable is as none; a token counts rather than a
+        password. Raises ``ValueError`` for what is missing or said twice, ``OSError`` for a file that cannot be read.
         """
-        url, token, name, password = map(_from_env, ("DHIS2_URL", "DHIS2_PAT", "DHIS2_USERNAME", "DHIS2_PASSWORD"))
+        url, token, name, password = map(variable, ("DHIS2_URL", "DHIS2_PAT", "DHIS2_USERNAME", "DHIS2_PASSWORD"))
         if not url:
             raise ValueError("set DHIS2_URL to the server's address, like https://dhis2.example.org")
-        if (name is None) != (password is None):
+        if not token and (name is None) != (password is None):
             raise ValueError("set both DHIS2_USERNAME and DHIS2_PASSWORD, or DHIS2_PAT instead")
-        if token is not None and name is not None:
-            raise ValueError("set DHIS2_PAT, or DHIS2_USERNAME and DHIS2_PASSWORD, not all of them")
-        auth = (name, password) if name is not None else None
+        auth = (name, password) if name and not token else None
         store = cls(url, auth, token=token, **options)
-        store._recipe = (_made_from_env, (options,))
+        store._recipe = (_made_from_env, (cls, options))
         return store
 
     @property
@@ -553,19 +552,25 @@ def _dict(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return mapping.copy() if isinstance(mapping, Namespace) else dict(mapping)
 
 
-def _from_env(name: str) -> str | None:
+def variable(name: str) -> str | None:
+    """What an environment variable says, or the file that ``NAME_FILE`` names; None for nothing, or an empty text."""
     value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
-    if value is not None and path is not None:
+    if value and path:
         raise ValueError(f"set {name} or {name}_FILE, not both")
-    return Path(path).read_text(encoding="utf-8").strip() if path is not None else value
+    if path:
+        try:
+            value = Path(path).read_text(encoding="utf-8-sig").strip()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"the file that {name}_FILE names is not UTF-8 text") from error
+    return value or None
 
 
-def _made(url: str, auth: Any, options: dict[str, Any]) -> Store:
-    return Store(url, auth, **options)
+def _made(cls: type[Store], url: str, auth: Any, options: dict[str, Any]) -> Store:
+    return cls(url, auth, **options)
 
 
-def _made_from_env(options: dict[str, Any]) -> Store:
-    return Store.from_env(**options)
+def _made_from_env(cls: type[Store], options: dict[str, Any]) -> Store:
+    return cls.from_env(**options)
 
 
 def _restored(is_user: bool, make: Callable[..., Store], arguments: tuple[Any, ...]) -> Store:

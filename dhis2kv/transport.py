@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import copy
 import logging
 import os
 import random
 import re
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,11 +27,10 @@ log = logging.getLogger("dhis2kv")
 TIMEOUT = (5.0, 30.0, 120.0)  # seconds: to connect, between two bytes, for the whole call with its repeats
 MAX_BYTES = 256 * 1024 * 1024
 LONGEST_WAIT = 30.0  # seconds; the most that a Retry-After is honoured
+LONGEST_TIMEOUT = 1e6  # seconds; sockets take no infinity
 IDLE = 10.0  # seconds; servers close a connection after 20 s without a request
 CHUNK = 65536
 REPEATED = frozenset({429, 502, 503, 504})
-
-_everyone: weakref.WeakSet[Transport] = weakref.WeakSet()
 
 
 class Transport:
@@ -45,8 +43,10 @@ class Transport:
         counts, as in ``requests``.
     :param token: a DHIS2 personal access token.
     :param timeout: seconds for the whole call with its repeats; or a pair as in ``requests`` (to connect, between two
-        bytes); or a triple (to connect, between two bytes, for the whole call).
-    :param retries: how often a call is repeated at most where that cannot change its outcome.
+        bytes); or a triple (to connect, between two bytes, for the whole call). The time for the whole call is checked
+        before each repeat and with each piece of the body (urllib3 before 2.0: with each 64 KiB of it).
+    :param retries: how often a call is repeated at most, after a wait, where that cannot change its outcome; what looks
+        like a lost race or a stale session is repeated once besides, at once.
     :param verify, cert, proxies: as in ``requests``; its environment variables count, and are read once, here.
     :param max_bytes: the largest reply taken, in bytes.
     :param session: a ``requests.Session`` whose adapters, headers, authentication, proxies and certificates are used.
@@ -83,9 +83,10 @@ class Transport:
         self._auth = _auth(found if auth is None else auth, token, self._session, self.base)
         # The proxies and CA bundle of the environment: looking them up costs a third of a call, so it is done once.
         self._settings = self._session.merge_environment_settings(self.base + "/", proxies or {}, True, verify, cert)
-        self._headers = {name: str(value) for name, value in self._session.headers.items()}
+        _check_settings(**self._settings)
+        self._headers = {name: _text(value) for name, value in self._session.headers.items() if value is not None}
         self._last_used = clock()
-        _everyone.add(self)
+        self._process = os.getpid()
 
     @property
     def account(self) -> str | None:
@@ -117,7 +118,8 @@ class Transport:
                 outcome = failure
             if isinstance(outcome, wire.Reply):
                 if may_have_acted and call.method == "DELETE" and outcome.status == 404 and outcome.message:
-                    return wire.Reply(call, outcome.url, 200)  # what was sent before did it, and its answer was lost
+                    # What was sent before did it, and its answer was lost.
+                    return replace(outcome, status=200)
                 if not stale and self._drop_stale_session(outcome):
                     stale = True
                     continue
@@ -143,13 +145,15 @@ class Transport:
             return None
         if isinstance(outcome, wire.Reply) and outcome.status not in REPEATED:
             return None
+        if isinstance(getattr(outcome, "__cause__", None), requests.exceptions.SSLError):
+            return None  # a certificate does not get better by waiting
         acted = isinstance(outcome, wire.Reply) or outcome.sent
         if acted and (call.once or call.method == "POST"):
             return None
         if isinstance(outcome, wire.Reply) and "retry-after" in outcome.headers:
             try:
                 return min(float(urllib3.Retry(0).parse_retry_after(outcome.headers["retry-after"])), LONGEST_WAIT)
-            except urllib3.exceptions.InvalidHeader:
+            except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
                 log.warning("%s %s: cannot read its Retry-After", call.method, call.path)
         return float(0.1 * 2**waits * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
 
@@ -163,6 +167,8 @@ class Transport:
 
     def _send(self, call: wire.Call, deadline: float) -> wire.Reply:
         """Send a call once."""
+        if self._process != os.getpid():
+            self._renew()
         now = self._clock()
         if (call.once or call.method == "POST") and now - self._last_used > IDLE and self._borrowed is None:
             # A connection that the server is just closing would leave open whether the call was done.
@@ -185,6 +191,7 @@ class Transport:
         except errors.Dhis2kvError:
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            log.debug("%s %s: %s", call.method, url, type(error).__name__)
             raise _failure(error, facts) from error
         log.debug("%s %s: %d, %d bytes", call.method, url, response.status_code, len(body))
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -235,7 +242,16 @@ class Transport:
         self._session = _session(self._borrowed)
         for prefix, adapter in self._session.adapters.items():
             if isinstance(adapter, requests.adapters.HTTPAdapter):
-                self._session.adapters[prefix] = copy.copy(adapter)  # which is one without connections
+                self._session.adapters[prefix] = _without_connections(adapter)
+        self._process = os.getpid()
+
+
+def _without_connections(adapter: requests.adapters.HTTPAdapter) -> requests.adapters.HTTPAdapter:
+    """An adapter like another one, which may be of a class of somebody's own, with no connection yet."""
+    twin: Any = object.__new__(type(adapter))
+    twin.__dict__.update(adapter.__dict__, proxy_manager={})
+    twin.init_poolmanager(twin._pool_connections, twin._pool_maxsize, block=twin._pool_block)
+    return twin  # type: ignore[no-any-return]  # of the adapter's class
 
 
 class _Session(requests.Session):
@@ -282,7 +298,7 @@ def _auth(auth: Any, token: str | None, session: requests.Session, base: str) ->
     if isinstance(auth, tuple | list) and len(auth) == 2 and all(isinstance(part, str) for part in auth):
         return _Basic(*auth)
     if type(auth) is HTTPBasicAuth:
-        return _Basic(str(auth.username), str(auth.password))
+        return _Basic(_text(auth.username), _text(auth.password))
     if auth is None or callable(auth):
         return auth
     raise TypeError("auth is a pair (name, password), or an authentication object of requests")
@@ -310,11 +326,36 @@ def _session(given: requests.Session | None) -> requests.Session:
     return session
 
 
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _check_settings(*, proxies: Any, verify: Any, cert: Any, **_: Any) -> None:
+    """Find out now what would look like a broken connection later; raises ``ValueError``."""
+    files = [*(cert if isinstance(cert, tuple) else [cert]), verify]
+    for path in files:
+        if isinstance(path, str) and not os.path.exists(path):
+            raise ValueError(f"verify, cert, or REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE name {path!r}, which is not there")
+    for kind, proxy in (proxies or {}).items():
+        if kind.partition(":")[0] not in ("http", "https", "all"):
+            continue  # of the environment: other protocols, and where no proxy is wanted
+        try:
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            usable = bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(f"the proxy for {kind!r} is not a URL like http://proxy.example.org:3128")
+        if parts.scheme.startswith("socks") and find_spec("socks") is None:
+            raise ValueError(f"the proxy for {kind!r} needs PySocks:  pip install 'requests[socks]'")
+
+
 def _times(timeout: Any) -> tuple[float, float, float]:
     given = timeout if isinstance(timeout, tuple) else (timeout, timeout, timeout)
-    connect, read, total = given if len(given) == 3 else (*given, max(TIMEOUT[2], sum(given)))
-    if not all(isinstance(seconds, int | float) and seconds > 0 for seconds in (connect, read, total)):
+    known = len(given) in (2, 3) and all(isinstance(one, int | float) and 0 < one <= LONGEST_TIMEOUT for one in given)
+    if not known:
         raise ValueError("timeout is a number of seconds above 0, or a pair or triple of such")
+    connect, read, total = given if len(given) == 3 else (*given, max(TIMEOUT[2], sum(given)))
     return connect, read, total
 
 
@@ -338,6 +379,8 @@ def _failure(error: Exception, facts: dict[str, Any]) -> errors.Dhis2kvError:
     sent = not never_connected or isinstance(
         cause, urllib3.exceptions.ReadTimeoutError | urllib3.exceptions.ProtocolError
     )
+    if isinstance(error, ValueError):  # how requests says that it cannot even begin
+        sent = False
     facts = {**facts, "sent": sent}
     host = urlsplit(facts["url"]).netloc
     timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
@@ -352,12 +395,3 @@ def _failure(error: Exception, facts: dict[str, Any]) -> errors.Dhis2kvError:
 def _reason(cause: BaseException) -> str:
     """What went wrong, without the addresses of objects that urllib3 prints."""
     return re.sub(r"<[^>]*>:?\s*", "", str(cause)).strip() or type(cause).__name__
-
-
-def _after_fork() -> None:
-    for transport in list(_everyone):
-        transport._renew()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
-    os.register_at_fork(after_in_child=_after_fork)

@@ -46,7 +46,7 @@ def check_name(name: str, what: str = "key") -> str:
     if not isinstance(name, str):
         raise TypeError(f"a {what} is a str, not {type(name).__name__}")
     if name in ("", ".", ".."):
-        reason = "servers take it for the place above (to delete a whole namespace, call clear() or delete_namespace())"
+        reason = "servers take it for the place above it"
     elif found := _REFUSED.search(name):
         reason = f"servers refuse {found[0]!r} in names, however it is encoded"
     elif len(name) > NAME_LENGTH:
@@ -158,10 +158,18 @@ def base_url(url: str) -> tuple[str, tuple[str, str] | None]:
 
     It may or may not end in ``/api``, ``/api/NN`` or a slash. Raises ``ValueError`` for what is no http(s) URL.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if not isinstance(url, str):
+        raise TypeError(f"the URL of a server is a str, not {type(url).__name__}")
+    try:
+        parts = urlsplit(url.strip())
+        whole = bool(parts.hostname) and (parts.port or 1) > 0 and not re.search(r"\s", url.strip())
+    except ValueError:
+        whole = False
+    # A slash, question or number sign in a password ends the host: what follows, and is secret, would be a path.
+    if not whole or parts.scheme not in ("http", "https") or "@" in parts.path or parts.query or parts.fragment:
         raise ValueError(
-            f"not the URL of a DHIS2 server: {printable(parts)!r}; it looks like https://dhis2.example.org"
+            f"not the URL of a DHIS2 server: {url.rpartition('@')[2]!r}; it looks like https://dhis2.example.org"
+            " (in credentials, special characters are percent-encoded)"
         )
     credentials = None
     if parts.username is not None:
@@ -178,7 +186,6 @@ def printable(parts: SplitResult) -> str:
 # --- values ----------------------------------------------------------------------------------------------------------
 
 _EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e[+-]?\d+')
-_decoder = json.JSONDecoder()
 
 
 def dumps(value: Any) -> str:
@@ -236,11 +243,25 @@ def _digits(match: re.Match[str]) -> str:
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text; raises ``ValueError`` for what is none."""
+    """The value of a JSON text; raises ``ValueError`` for what is none, or none that Python can hold."""
     try:
-        return json.loads(text)
+        return _decoder.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply for this Python") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is not JSON")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("it holds a number beyond the range of Python's floats")
+    return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_float)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -314,7 +335,7 @@ class Reply:
 
     def names(self) -> list[str]:
         """The body as a list of names, which is what listings are; raises ``ServerError`` where it is not."""
-        names = self.json() if self.body else []  # 2.36 answers nothing about a namespace that it hides
+        names = self.json()
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise self.error(errors.ServerError, "the server's reply is not a list of names")
         return names
@@ -343,9 +364,9 @@ def checked(reply: Reply) -> Reply:
     Only a 404 that is DHIS2's own, about the very name that was asked for, is a ``KeyNotFound``.
     """
     if 200 <= reply.status < 300:
-        if reply.body and "json" not in reply.media_type:
-            raise _foreign(reply)
-        return reply
+        if _is_answer(reply):
+            return reply
+        raise _foreign(reply)
     raise _error(reply)
 
 
@@ -385,6 +406,16 @@ def _absence(reply: Reply, message: str) -> errors.Dhis2kvError:
     if key:
         return reply.error(errors.KeyNotFound, "", key[0], namespace=namespace, message=message)
     return reply.error(errors.KeyNotFound, "", namespace, message=message)
+
+
+def _is_answer(reply: Reply) -> bool:
+    """Whether a success looks like one of DHIS2's."""
+    if reply.call.method == "HEAD":
+        return True
+    if reply.body:
+        return "json" in reply.media_type
+    # Without a body comes only an entry without a value, and what 2.38 and 2.39 say of a namespace that they hide.
+    return reply.call.method == "GET" and reply.status == 200 and reply.media_type in ("", "application/json")
 
 
 def _foreign(reply: Reply) -> errors.Dhis2kvError:

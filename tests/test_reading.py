@@ -172,3 +172,32 @@ def test_names_are_checked(emulator, either):
         with pytest.raises(InvalidKey):
             act("a/b")
     assert sent(emulator) == []
+
+
+@pytest.mark.parametrize("version", ["2.37", "2.40", "2.42"])
+def test_a_key_without_an_address(version, caplog):
+    """An empty key, which other clients can make, is never asked for: its address is that of the listing."""
+    emulator = Emulator(version=version)
+    emulator.load({"app": {"": None, "a": 1, "b": None}})
+    namespace = connect(emulator)["app"]
+    expected = {"a": 1, "b": None} if version == "2.37" else {"": None, "a": 1, "b": None}
+    assert namespace.copy() == expected
+    assert ("left out" in caplog.text) is (version == "2.37")
+    assert namespace.get_many(["", "a", "b"]) == {"a": 1, "b": None}
+    assert not any(target.endswith("/app/") for _, target in sent(emulator))
+
+
+def test_one_text_is_not_several_keys(store):
+    """get_many of a text would take it for its characters."""
+    for namespace in (store["app"], connect(Emulator(), ttl=1)["app"]):
+        with pytest.raises(TypeError, match="several keys"):
+            namespace.get_many("keys")
+
+
+def test_names_with_spaces_are_asked_for_together(emulator, either, version):
+    """A filter takes names with spaces in them, as live servers showed."""
+    either["app"].update({"a b": 1, "c d e": 2, "f": 3})
+    sent(emulator)
+    assert either["app"].get_many(["a b", "c d e", "f"]) == {"a b": 1, "c d e": 2, "f": 3}
+    if version >= ("2.40" if either is either.user else "2.38"):
+        assert len(sent(emulator)) == 1

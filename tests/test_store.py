@@ -330,10 +330,6 @@ def test_from_the_environment(monkeypatch, tmp_path):
     [
         ({}, "set DHIS2_URL"),
         ({"DHIS2_URL": "https://h.org", "DHIS2_USERNAME": "me"}, "set both"),
-        (
-            {"DHIS2_URL": "https://h.org", "DHIS2_PAT": "d2p_x", "DHIS2_USERNAME": "me", "DHIS2_PASSWORD": "p"},
-            "not all",
-        ),
         ({"DHIS2_URL": "https://h.org", "DHIS2_URL_FILE": "x"}, "not both"),
     ],
 )
@@ -345,9 +341,45 @@ def test_an_environment_that_does_not_say(monkeypatch, variables, reason):
         Store.from_env()
 
 
+def test_what_an_environment_may_say(monkeypatch, tmp_path):
+    """An empty variable is none, a token counts rather than a password, and a file may begin with a mark."""
+    monkeypatch.setenv("DHIS2_URL", "https://h.org")
+    monkeypatch.setenv("DHIS2_USERNAME", "me")
+    monkeypatch.setenv("DHIS2_PASSWORD", "pw")
+    monkeypatch.setenv("DHIS2_PAT", "")
+    assert Store.from_env().datastore.transport.account == "me"
+    monkeypatch.setenv("DHIS2_PAT", "d2p_x")
+    assert Store.from_env().datastore.transport.account is None
+    monkeypatch.delenv("DHIS2_PAT")
+    monkeypatch.delenv("DHIS2_USERNAME")
+    monkeypatch.setenv("DHIS2_USERNAME_FILE", str(tmp_path / "name"))
+    (tmp_path / "name").write_bytes(b"\xef\xbb\xbfyou\r\n")
+    assert Store.from_env().datastore.transport.account == "you"
+    (tmp_path / "name").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="DHIS2_USERNAME_FILE"):
+        Store.from_env()
+
+
+class Special(Store):
+    """A store of somebody's own class."""
+
+
+def test_a_subclass_is_pickled_as_one():
+    """A pickled store comes back as what it was."""
+    assert type(pickle.loads(pickle.dumps(Special("https://h.org", ["me", "pw"])))) is Special
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
+        ({"timeout": float("inf")}, ValueError),
+        ({"timeout": (1, 2, 3, 4)}, ValueError),
+        ({"timeout": (5,)}, ValueError),
+        ({"timeout": (None, 30)}, ValueError),
+        ({"verify": "/does/not/exist.pem"}, ValueError),
+        ({"cert": ("/does/not", "/exist.pem")}, ValueError),
+        ({"proxies": {"https": "http://name:pw@"}}, ValueError),
+        ({"proxies": {"https": "http://h:99999"}}, ValueError),
         ({"timeout": 0}, ValueError),
         ({"timeout": (1, -1)}, ValueError),
         ({"retries": -1}, ValueError),

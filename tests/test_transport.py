@@ -217,6 +217,25 @@ class TestSignIn:
         assert headers["Authorization"].startswith("Basic ")
         assert "Cookie" not in headers
 
+    @responses.activate
+    def test_settings_of_a_session(self, monkeypatch):
+        """Its certificates count, a header of None is left out, and bytes are text."""
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+        monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+        session = requests.Session()
+        session.verify = False
+        session.headers.update({"Accept-Encoding": None, "X-Key": b"bytes"})
+        session.auth = requests.auth.HTTPBasicAuth(b"me", b"pw")
+        responses.get(ENTRY, json=1)
+        Store(URL, session=session)["app"]["k"]
+        call = responses.calls[0].request
+        assert base64.b64decode(call.headers["Authorization"][6:]) == b"me:pw"
+        assert "Accept-Encoding" not in call.headers
+        assert call.headers["X-Key"] == "bytes"
+        assert call.req_kwargs["verify"] is False
+        Store(URL, session=session, verify=__file__)["app"]["k"]
+        assert responses.calls[1].request.req_kwargs["verify"] == __file__
+
 
 class TestSessions:
     def test_the_cookie_is_kept(self):
@@ -326,6 +345,35 @@ class TestTrouble:
         assert caught.value.status == answer.get("status", 200)
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
+    @responses.activate
+    def test_an_empty_success_of_somebody_else(self):
+        """Without a body only a read may succeed, and only as DHIS2 answers it: else the write would be lost."""
+        responses.add(responses.GET, ENTRY, body="", content_type="text/html")
+        responses.add(responses.PUT, ENTRY, body="", content_type="application/json")
+        responses.add(responses.POST, ENTRY, status=204)
+        responses.add(responses.DELETE, ENTRY, body="", content_type="text/html")
+        responses.add(responses.GET, f"{URL}/api/dataStore/app", body="", content_type="text/html")
+        responses.add(responses.GET, f"{URL}/api/dataStore", body="")
+        namespace = Store(URL, retries=0)["app"]
+        for act in (
+            lambda: namespace["k"],
+            lambda: namespace.__setitem__("k", 1),
+            lambda: namespace.add("k", 1),
+            lambda: namespace.__delitem__("k"),
+            namespace.copy,
+            lambda: list(namespace),
+            lambda: list(Store(URL)),
+        ):
+            with pytest.raises(ServerError, match=r"0 bytes|not JSON"):
+                act()
+
+    def test_numbers_beyond_python(self):
+        """A number that Python would read as infinite, or as none, is an error and no value."""
+        for text in ("1" * 400 + ".5", "NaN", "[-Infinity]"):
+            with pytest.raises(ValueError, match=r"beyond|not JSON"):
+                wire.loads(text)
+        assert wire.loads("1" * 400) == int("1" * 400)
+
     def test_a_redirect_is_not_followed(self):
         """What a redirect points at is never asked."""
         with Listener(reply(b"", "302 Found", "Location: /elsewhere"), reply()) as server:
@@ -386,10 +434,24 @@ class TestTrouble:
         with pytest.raises(Unreachable, match=r"no connection to nowhere\.invalid"):
             quick("https://nowhere.invalid", retries=0)[0]["app"]["k"]
 
-    def test_a_certificate_that_cannot_be_found(self):
-        """A CA bundle that does not exist is an error of ours, as every other trouble is."""
-        with pytest.raises(Dhis2kvError, match="bundle"):
-            quick(URL, verify="/does/not/exist.pem", retries=0)[0]["app"]["k"]
+    def test_a_conversation_that_tls_refuses(self):
+        """What TLS refuses, such as a certificate, is said at once: it gets no better by waiting; nothing was sent."""
+        with socket.create_server(("127.0.0.1", 0)) as plain:
+
+            def answer():
+                connection, _ = plain.accept()
+                with connection:
+                    connection.sendall(b"HTTP/1.1 400 this is no TLS\r\n\r\n")
+                    connection.recv(65536)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            store, waits = quick(f"https://127.0.0.1:{plain.getsockname()[1]}", retries=3)
+            with pytest.raises(Unreachable, match="no connection") as caught:
+                store["app"]["k"] = 1
+            thread.join()
+        assert waits == []
+        assert not caught.value.sent
 
     def test_what_is_logged(self, caplog):
         """Each request is logged at level DEBUG, each repeat at WARNING, without credentials."""
@@ -486,10 +548,11 @@ class TestRepeats:
         assert store["app"].get("k") is None
         assert waits == [waited]
 
-    def test_an_unreadable_retry_after(self):
+    @pytest.mark.parametrize("text", ["soon", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000])
+    def test_an_unreadable_retry_after(self, text):
         """What cannot be read is as if it were not there."""
         emulator = Emulator()
-        emulator.fail("status", status=503, retry_after="soon")
+        emulator.fail("status", status=503, retry_after=text)
         assert connect(emulator)["app"].get("k") is None
 
     def test_no_wait_beyond_the_deadline(self):
@@ -566,6 +629,35 @@ class TestConnections:
             assert [store["app"]["k"] for _ in range(20)] == [1] * 20
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             assert store["app"]["child"] == 2
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """An adapter of somebody's own, with an attribute that pickling and copying lose."""
+
+    def __init__(self):
+        self.options = {"blocksize": 4096}
+        super().__init__()
+
+    def init_poolmanager(self, *args, **kwargs):
+        return super().init_poolmanager(*args, **kwargs, **self.options)
+
+
+def test_a_fork_with_an_adapter_of_ones_own():
+    """The child shares no connection with its parent, whatever the session's adapters."""
+    session = requests.Session()
+    session.mount("http://", Adapter())
+    emulator = Emulator()
+    with emulator.serve() as server:
+        store = Store(server.url, ("admin", "district"), session=session)
+        store["app"].update({"parent": 1, "child": 2})
+        child = os.fork()
+        if child == 0:
+            ok = False
+            with contextlib.suppress(BaseException):
+                ok = all(store["app"]["child"] == 2 for _ in range(50))
+            os._exit(0 if ok else 1)
+        assert [store["app"]["parent"] for _ in range(50)] == [1] * 50
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_recorded_json_is_not_decoded_twice():

@@ -68,7 +68,9 @@ def _password(account: Profile) -> str:
             f"no password for {account.username!r}, and no terminal to ask for it: give --password-stdin,"
             " or set DHIS2_PASSWORD"
         )
-    answer: str = click.prompt(f"Password of {account.username} at {account.url}", hide_input=True, err=True)
+    answer: str = click.prompt(
+        f"Password of {account.username} at {account.url.rpartition('@')[2]}", hide_input=True, err=True
+    )
     return answer
 
 
