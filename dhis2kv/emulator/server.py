@@ -97,7 +97,12 @@ class Emulator:
         return self.profile.version
 
     def add_user(self, name: str, password: str, *, superuser: bool = False, authorities: Iterable[str] = ()) -> None:
-        """Add an account, or replace the one of that name. ``admin``/``district`` is there from the start."""
+        """Add an account, or replace the one of that name. ``admin``/``district`` is there from the start.
+
+        Raises ``ValueError`` for a name with a colon: Basic credentials end the name there, so it could not sign in.
+        """
+        if ":" in name:
+            raise ValueError(f"The account {name!r} could never sign in: Basic credentials end the name at a colon.")
         with self._lock:
             owned = frozenset(authorities)
             self._server.accounts.add(Account(name, password, superuser or "ALL" in owned, owned))

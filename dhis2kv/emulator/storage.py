@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class Storage:
 
     def __init__(self, db: str) -> None:
         self._db = sqlite3.connect(db, check_same_thread=False, isolation_level=None)
+        # An emulator of a test is dropped rather than closed, and Python warns of connections that nobody closed.
+        weakref.finalize(self, self._db.close)
         # A write-ahead log survives the death of the process without a disk flush per request.
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -75,10 +78,6 @@ class Storage:
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
-
-    def __del__(self) -> None:
-        # An emulator of a test is dropped rather than closed, and Python warns of connections that nobody closed.
         self._db.close()
 
     def clear(self) -> None:

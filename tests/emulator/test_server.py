@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import json
 import sqlite3
 import subprocess
@@ -77,6 +78,22 @@ def test_authority_all_makes_a_superuser(emulator: Emulator) -> None:
     emulator.put("app", "a", 1, user="admin")
     reply = ask(emulator, "GET", "/api/userDataStore/app/a?username=admin", as_="root:r-Passw0rd")
     assert value(reply) == 1
+
+
+def test_account_that_could_not_sign_in_is_refused(emulator: Emulator) -> None:
+    """A name with a colon is refused: Basic credentials would end the name there."""
+    with pytest.raises(ValueError, match="colon"):
+        emulator.add_user("a:b", "a-Passw0rd")
+
+
+def test_database_that_cannot_be_opened_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in a folder that does not exist raises, and what was half made goes without a word."""
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with pytest.raises(sqlite3.OperationalError):
+        Emulator(db=str(tmp_path / "missing" / "x.db"))
+    gc.collect()
+    assert said == []
 
 
 def test_removed_account_cannot_sign_in(emulator: Emulator) -> None:
