@@ -20,6 +20,11 @@ LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080
 DEFAULT_SUPERUSER = "admin:district"
 
+_NO_EXPORT = (
+    "The seed is no export that can be read here. It must have the form that the command export writes:"
+    ' {"dhis2kv": 1, "dataStore": {"NAMESPACE": {"KEY": VALUE}}, "userDataStore": {...}}; either store may be missing.'
+)
+
 
 def serve_forever(
     *,
@@ -90,16 +95,22 @@ def load_seed(emulator: Emulator, seed: Any, *, superuser: str) -> None:
     The form is ``{"dhis2kv": 1, "dataStore": {namespace: {key: value}}, "userDataStore": {...}, "encrypted":
     {"dataStore": {namespace: [key]}, "userDataStore": {...}}}``; all but ``"dhis2kv"`` may be missing.
     """
-    if not isinstance(seed, dict) or seed.get("dhis2kv") != 1:
-        raise ValueError('The seed is no export that can be read here: it must be a JSON object with "dhis2kv": 1.')
-    encrypted = seed.get("encrypted", {})
+    if _object(seed).get("dhis2kv") != 1:
+        raise ValueError(_NO_EXPORT)
+    encrypted = _object(seed.get("encrypted", {}))
     for store, user in (("dataStore", None), ("userDataStore", superuser)):
-        hidden = {ns: frozenset(keys) for ns, keys in encrypted.get(store, {}).items()}
-        for namespace, entries in seed.get(store, {}).items():
+        hidden = {ns: frozenset(keys) for ns, keys in _object(encrypted.get(store, {})).items()}
+        for namespace, entries in _object(seed.get(store, {})).items():
             secret = hidden.get(namespace, frozenset())
             for wanted in (False, True):
-                chosen = {key: value for key, value in entries.items() if (key in secret) is wanted}
+                chosen = {key: value for key, value in _object(entries).items() if (key in secret) is wanted}
                 emulator.load({namespace: chosen}, user=user, encrypted=wanted, replace=False)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(_NO_EXPORT)
+    return value
 
 
 def _credentials(text: str) -> tuple[str, str]:

@@ -107,10 +107,21 @@ def test_seeded_secret_is_encrypted(emulator: Emulator) -> None:
     assert {entry["key"]: entry["value"] for entry in bulk} == {"cfg": {"theme": "dark"}, "secret": None}
 
 
-@pytest.mark.parametrize("seed", [[], {}, {"dhis2kv": 2}])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        [],
+        {},
+        {"dhis2kv": 2},
+        {"app": {"k": 1}},
+        {"dhis2kv": 1, "dataStore": [1]},
+        {"dhis2kv": 1, "dataStore": {"app": 5}},
+        {"dhis2kv": 1, "encrypted": ["app"]},
+    ],
+)
 def test_other_json_is_no_seed(emulator: Emulator, seed: object) -> None:
-    """A file that is no export is refused in a sentence."""
-    with pytest.raises(ValueError, match="no export"):
+    """A file that is no export is refused in a sentence that shows the form of one."""
+    with pytest.raises(ValueError, match=r'no export.*"dhis2kv": 1, "dataStore": \{"NAMESPACE": \{"KEY": VALUE'):
         load_seed(emulator, seed, superuser="admin")
 
 
