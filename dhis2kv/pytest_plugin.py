@@ -6,7 +6,7 @@ Every run of pytest imports this module where the package is installed: what cos
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from dhis2kv.store import Store
     from dhis2kv.testing import Clock, Emulator
+
+_MARKED = "dhis2_data(app={'key': 'value'})"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,7 +55,10 @@ def dhis2_emulator(request: pytest.FixtureRequest, dhis2_version: str, dhis2_clo
     emulator.sleep = dhis2_clock.advance
     for marker in reversed(list(request.node.iter_markers("dhis2_data"))):
         if marker.args:
-            raise pytest.UsageError("dhis2_data takes namespaces by name: dhis2_data(app={'key': 'value'})")
+            raise pytest.UsageError(f"dhis2_data takes namespaces by name: {_MARKED}")
+        for namespace, entries in marker.kwargs.items():
+            if not isinstance(entries, Mapping):
+                raise pytest.UsageError(f"dhis2_data takes the entries of {namespace} as a dict: {_MARKED}")
         emulator.load(marker.kwargs)
     yield emulator
     emulator.close()

@@ -125,6 +125,19 @@ def test_marker_without_names_is_explained(run):
     result.stdout.fnmatch_lines(["*dhis2_data takes namespaces by name: dhis2_data(app={'key': 'value'})"])
 
 
+@pytest.mark.parametrize("entries", ["5", "None", "['a']"])
+def test_marker_without_entries_is_explained(run, entries):
+    """A marker whose namespace is no dict of entries says which one, and how it is used."""
+    result = run(f"""
+        import pytest
+
+        @pytest.mark.dhis2_data(app={entries})
+        def test_it(dhis2_store): ...
+    """)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*dhis2_data takes the entries of app as a dict: dhis2_data(app={'key': 'value'})"])
+
+
 @pytest.mark.parametrize("option", [[], ["-o", "dhis2_version=2.36"]], ids=["default", "option"])
 def test_version_of_the_ini_option(run, option):
     """The ini option says which DHIS2 is emulated, 2.42 unless it is given."""
