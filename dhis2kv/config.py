@@ -66,7 +66,7 @@ class Config(Mapping[str, Any]):
     :param source: a ``Namespace``, which is read past its cache, or any other mapping.
     :param defaults: what counts where the source says nothing; objects in both are merged, member by member.
     :param refresh_after: seconds; without it only ``refresh()`` loads again.
-    :param fallback: the path of a file in a folder that exists.
+    :param fallback: the path of a file in a folder that exists, or of a symbolic link to one, which stays a link.
     :param clock: seconds, monotonic.
     """
 
@@ -84,8 +84,8 @@ class Config(Mapping[str, Any]):
         self._source, self._defaults = source, dict(defaults or {})
         self._refresh_after = float("inf") if refresh_after is None else refresh_after
         self._fallback = None if fallback is None else Path(fallback)
-        if self._fallback is not None and not self._fallback.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {str(self._fallback.parent)!r} to keep the fallback in")
+        if self._fallback is not None:
+            _check_place(self._fallback)
         self._clock = clock
         self._lock = threading.Lock()  # held while the snapshot is loaded
         self._data: dict[str, Any] | None = None
@@ -265,8 +265,18 @@ def _field(kind: Any, value: Any) -> Any:
     return _dataclass(found, value) if found is not None and isinstance(value, Mapping) else value
 
 
+def _check_place(path: Path) -> None:
+    """Refuse a path at which no file can be kept."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file in it to keep the fallback in")
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(folder)!r} to keep the fallback in")
+
+
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, for its owner's eyes only."""
+    """Write a file whole or not at all, for its owner's eyes only; of a symbolic link the file that it leads to."""
+    path = Path(os.path.realpath(path))
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
     try:
         with open(handle, "w", encoding="utf-8") as file:

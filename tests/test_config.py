@@ -408,6 +408,40 @@ def test_the_folder_of_the_file_must_be_there(store, tmp_path):
         Config(store["app"], fallback=tmp_path / "absent" / "settings.json")
 
 
+def test_a_folder_is_no_file(emulator, store, tmp_path):
+    """A path that is a folder is found out when the Config is made, not when the server is away; so is a link to it."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    for path in (tmp_path, link):
+        with pytest.raises(IsADirectoryError, match="name a file in it"):
+            Config(store["app"], fallback=path)
+    assert sent(emulator) == []
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["to a file", "to no file yet"])
+def test_a_link_stays_a_link(emulator, store, tmp_path, there):
+    """Of a symbolic link the file that it leads to is replaced, for its owner's eyes only, and nothing is left over."""
+    (tmp_path / "data").mkdir()
+    target, link = tmp_path / "data" / "real.json", tmp_path / "settings.json"
+    if there:
+        target.write_text("{}")
+    link.symlink_to(target)
+    emulator.put("app", "k", 1)
+    assert Config(store["app"], fallback=link)["k"] == 1
+    assert link.is_symlink()
+    assert json.loads(target.read_text()) == {"k": 1}
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["data", "settings.json"]
+    assert os.listdir(tmp_path / "data") == ["real.json"]
+
+
+def test_the_folder_that_a_link_leads_to_must_be_there(store, tmp_path):
+    """A link into a folder that does not exist is found out when the Config is made."""
+    (tmp_path / "settings.json").symlink_to(tmp_path / "absent" / "real.json")
+    with pytest.raises(FileNotFoundError, match="absent"):
+        Config(store["app"], fallback=tmp_path / "settings.json")
+
+
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 
