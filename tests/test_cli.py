@@ -523,6 +523,18 @@ def test_demo_ends_as_the_tour_does(run, monkeypatch):
     assert run("demo --live x").exit_code == 2
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+@pytest.mark.parametrize("command", ["demo", "--version"])
+def test_a_full_disk_is_told_in_a_sentence(command):
+    """What cannot be printed, at once or from a buffer at the end, is a sentence and status 1."""
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "dhis2kv", command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ran.returncode == 1
+    assert ran.stderr == "Error: the command could not finish: [Errno 28] No space left on device\n"
+
+
 def test_serve_refuses_what_it_cannot_be(run):
     """A version that is not there, and an account without a password, are wrong usage."""
     assert "9.99" in run("serve --port 0 --version 9.99").stderr

@@ -8,13 +8,14 @@ are needed, for ``--help`` and completion should not wait for them.
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
 from dhis2kv import __version__
 from dhis2kv.cli import entries, many, servers
 from dhis2kv.cli.connection import connection_options
-from dhis2kv.cli.failures import Commands
+from dhis2kv.cli.failures import FAILURE, Commands
 
 _EXIT_STATUS = """\b
 Exit status:
@@ -57,4 +58,15 @@ for _command in (*entries.COMMANDS, *many.COMMANDS, *servers.COMMANDS):
 
 def main() -> None:
     """Run the command line; ends the process with the exit status that ``--help`` lists."""
-    cli(prog_name="dhis2kv")
+    try:
+        try:
+            cli(prog_name="dhis2kv")
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # while a full disk can still be told
+    except OSError as error:
+        click.echo(f"Error: the command could not finish: {error}", err=True)
+        if sys.stdout:
+            # What is left in the buffer can go nowhere, and Python would try again, with a traceback, as it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILURE)
