@@ -12,14 +12,15 @@ PACKAGE = Path(__file__).parents[1] / "dhis2kv"
 LIBRARY = {"errors", "wire", "query", "transport", "cache", "datastore", "store"}
 TESTING = {"emulator", "store", "testing"}
 
-# What a room may import of ours.
+# What a room may import of ours. Who may enter the store may enter what lies below it: people catch the errors, name the
+# queries and compare values there.
 MAY_IMPORT = {
     "__init__": LIBRARY | {"config", "aio"},
     "errors": set(),
     "wire": {"errors"},
     "query": {"errors", "wire"},
     "transport": {"errors", "wire"},
-    "cache": {"errors"},
+    "cache": {"errors"},  # it tells an absence from an outage, and raises copies of either
     "datastore": {"errors", "wire", "query", "transport", "cache"},
     "store": LIBRARY,
     "snapshot": LIBRARY,
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "testing": TESTING,
     "pytest_plugin": TESTING,
     "demo": {"store", "testing"},
-    "profiles": LIBRARY,
+    "profiles": LIBRARY,  # which server and account: for the command line and the MCP server
     "cli": LIBRARY | {"snapshot", "emulator", "demo", "profiles", "mcp"},
     "mcp": LIBRARY | {"profiles", "snapshot", "mcp_tools"},
     "mcp_tools": LIBRARY,
