@@ -167,6 +167,7 @@ def test_methods_are_meant_in_any_case(emulator: Emulator, method: str) -> None:
     """A fault for ``put`` befalls a PUT, and no other request."""
     emulator.fail("status", method=method)
     with emulator.session() as session:
+        session.auth = ("admin", "district")
         assert session.get("http://dhis2.test" + CFG).status_code == 404
         assert session.put("http://dhis2.test" + CFG, json=1).status_code == 503
 
@@ -187,4 +188,5 @@ def test_faults_that_could_befall_nothing_are_refused(emulator: Emulator, option
     with pytest.raises(ValueError, match=reason):
         emulator.fail("slow", **options)
     with emulator.session() as session:
+        session.auth = ("admin", "district")
         assert session.get("http://dhis2.test" + CFG).status_code == 404
