@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
+from typing import TypeVar
 
 from .filters import KEY, WHOLE, Condition, Filter, QueryError, Row, checked_path, failed, matcher, split
 from .jsonb import ABSENT, Absent, sort_key
@@ -23,6 +24,7 @@ _SEPARATOR = re.compile("::|:|~|@")
 _DOT = re.compile(r"\.")
 _MAX_PAGE_SIZE = 1000
 _BOOLEANS = dict.fromkeys(("true", "on", "yes", "1"), True) | dict.fromkeys(("false", "off", "no", "0"), False)
+_T = TypeVar("_T")
 _DIRECTIONS = ("asc", "desc", "nasc", "ndesc")
 
 
@@ -168,12 +170,11 @@ class Query:
         """
         matches = self._condition()
         print_entry = _printer(self.fields)
-        found = ((row, print_entry(row)) for row in (Row(*row) for row in rows) if matches(row))
-        entries = (entry for _, entry in found) if self.order.is_default else self._sorted(found)
-        if self.paging:
-            # The server's offset is an int that overflows.
-            offset = ((self.page - 1) * self.page_size + 2**31) % 2**32 - 2**31
-            entries = islice(entries, max(0, offset), max(0, offset) + self.page_size)
+        found = filter(matches, (Row(*row) for row in rows))
+        if self.order.is_default:
+            entries: Iterable[bytes] = (print_entry(row) for row in self._page(found))
+        else:
+            entries = self._page(self._sorted((row, print_entry(row)) for row in found))
         body = bytearray()
         if not self.headless:
             body += b'{"pager":{"page":%d,"pageSize":%d},"entries":' % (self.page, self.page_size)
@@ -184,6 +185,13 @@ class Query:
             body += entry
         body += b"]" if self.headless else b"]}"
         return body
+
+    def _page(self, found: Iterable[_T]) -> Iterator[_T]:
+        if not self.paging:
+            return iter(found)
+        # The server's offset is an int that overflows.
+        offset = max(0, ((self.page - 1) * self.page_size + 2**31) % 2**32 - 2**31)
+        return islice(found, offset, offset + self.page_size)
 
     def _condition(self) -> Condition:
         filtered = matcher(self.filters, self.any_filter, self.profile) if self.filters else None

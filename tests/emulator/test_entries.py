@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
+from dhis2kv.emulator import entries
 from dhis2kv.emulator.entries import Query, QueryError
 from dhis2kv.emulator.jsonb import to_jsonb
 from dhis2kv.emulator.profiles import PROFILES
@@ -304,6 +305,21 @@ def test_paging_can_be_off():
     reply = ask({f"k{number:05}": "1" for number in range(1200)}, "fields=&paging=false")
     assert reply["pager"] == {"page": 1, "pageSize": 50}
     assert len(reply["entries"]) == 1200
+
+
+def test_what_stands_before_a_page_is_not_printed(monkeypatch):
+    """Of the entries before the page and after it none is printed, with a filter neither, and the page is the same."""
+    printed = []
+    printer = entries._printer
+
+    def noting(fields):
+        print_entry = printer(fields)
+        return lambda row: printed.append(row.key) or print_entry(row)
+
+    monkeypatch.setattr(entries, "_printer", noting)
+    rows = {f"k{number:03}": str(number) for number in range(100)}
+    assert keys(rows, "filter=.:gt:9&page=3&pageSize=2") == ["k014", "k015"]
+    assert printed == ["k014", "k015"]
 
 
 def test_a_large_answer_is_built_in_one_piece():
