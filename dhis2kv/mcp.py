@@ -6,7 +6,7 @@
 # No `from __future__ import annotations`: the SDK reads annotations, and a text could not name what is local to build.
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import (
@@ -18,11 +18,11 @@ from mcp.server.mcpserver import (
     Resolve,
     ResourceSecurity,
 )
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import ToolAnnotations
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from dhis2kv import __version__, errors
 from dhis2kv.mcp_tools import MAX_BYTES, NOT_GIVEN, Deleted, Tools, Written
@@ -51,7 +51,8 @@ def build(
 
     :param allow_write: offer the tools that write, too.
     :param namespaces: the only ones that can be seen or touched; all without it. ``InvalidKey`` for impossible names.
-    :param max_bytes: how many bytes of JSON values one answer holds at most; what is beyond is cut, with a note.
+    :param max_bytes: how many bytes of values and lists of names, as JSON, one answer holds at most; what is beyond is
+        cut, with a note.
     """
     tools = Tools(store, namespaces=namespaces, max_bytes=max_bytes)
     offered = [
@@ -106,9 +107,34 @@ class _Arguments(FuncMetadata):
         return {name: data[name] if name in ("value", "expected") else parsed[name] for name in parsed}
 
 
+class _Tool(Tool):
+    """A tool that tells what is wrong with its arguments in a sentence, where the SDK prints the validator's report."""
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().run(*args, **kwargs)
+        except UnexpectedToolError:
+            raise
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            mistakes = "; ".join(map(_mistake, error.__cause__.errors(include_url=False, include_context=False)))
+            raise ToolError(f"Error executing tool {self.name}: {mistakes}") from error.__cause__
+
+
+def _mistake(found: Mapping[str, Any]) -> str:
+    """One of the validator's findings as a sentence."""
+    name = ".".join(map(str, found["loc"]))
+    if found["type"] == "missing":
+        return f"{name} is missing"
+    if found["type"] == "extra_forbidden":
+        return f"there is no argument {name}"
+    return f"{name} {str(found['msg']).removeprefix('Input ')}"
+
+
 def _tool(act: Callable[..., Any], annotations: ToolAnnotations) -> Tool:
     """A tool of a function: with clean errors, and refusing arguments that it does not know, which the SDK ignores."""
-    tool = Tool.from_function(_speaking(act), annotations=annotations, structured_output=True)
+    tool = _Tool.from_function(_speaking(act), annotations=annotations, structured_output=True)
     told = tool.fn_metadata
     model = create_model(told.arg_model.__name__, __base__=told.arg_model, __cls_kwargs__={"extra": "forbid"})
     tool.fn_metadata = _Arguments(arg_model=model, output_schema=told.output_schema, output_model=told.output_model)

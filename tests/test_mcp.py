@@ -84,6 +84,14 @@ def answering(*answers):
     return elicit, asked
 
 
+def nested(levels):
+    """A value nested that deep."""
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 YES = ElicitResult(action="accept", content={"delete": True})
 UNTICKED = ElicitResult(action="accept", content={"delete": False})
 NO = ElicitResult(action="decline")
@@ -257,20 +265,55 @@ def test_large_values_are_cut_with_a_note(emulator, mode):
 
 
 def test_many_values_share_the_room(emulator, mode):
-    """The limit holds for all values of an answer together; the notes say which are cut, and the rest are whole."""
-    emulator.load({"app": {"a": "x" * 10, "b": "x" * 10, "c": 1}})
-    reader = Conversation(build(connect(emulator), max_bytes=20), mode=mode)
-    many = reader("datastore_get_many", namespace="app", keys=["a", "b", "c"]).value
-    assert many["values"] == {"a": "x" * 10, "b": '"xxxxxxx', "c": ""}
-    assert sorted(many["notes"]) == ["b", "c"]
+    """The limit holds for all of an answer together: the last value is cut, the others are whole or left out."""
+    emulator.load({"app": {"a": "x" * 10, "b": "x" * 10, "c": 1, "d": 1}})
+    reader = Conversation(build(connect(emulator), max_bytes=30), mode=mode)
+    many = reader("datastore_get_many", namespace="app", keys=["a", "b", "c", "d"]).value
+    assert many["values"] == {"a": "x" * 10, "b": '"xxxxxxx'}
+    assert sorted(many["notes"]) == ["b"]
+    assert "no room for 2 of the keys" in many["note"]
+
+
+def names_in(answer, member):
+    return len(json.dumps(answer[member], ensure_ascii=False).encode())
+
+
+def test_lists_of_names_share_the_room(emulator, mode):
+    """Namespaces, keys and absent keys are bounded by the same limit, and a note says that there are more."""
+    keys = [f"é{number:03}" for number in range(300)]
+    emulator.load({"app": dict.fromkeys(keys, 1), **{f"n{number:03}": {"k": 1} for number in range(300)}})
+    reader = Conversation(build(connect(emulator), max_bytes=500), mode=mode)
+    listed = reader("datastore_list_namespaces").value
+    assert 400 < names_in(listed, "namespaces") <= 500
+    assert "of 301 namespaces" in listed["note"]
+    page = reader("datastore_list_keys", namespace="app", limit=1000).value
+    assert 400 < names_in(page, "keys") <= 500
+    assert page["total"] == 300
+    assert f"go on with offset {len(page['keys'])}" in page["note"]
+    many = reader("datastore_get_many", namespace="app", keys=[f"none{number}" for number in range(300)]).value
+    assert 400 < names_in(many, "absent") <= 500
+    assert f"no room for {300 - len(many['absent'])} of the keys" in many["note"]
+
+
+def test_a_cut_list_of_keys_can_be_read_to_its_end(emulator, mode):
+    """Going on where the note says gives every key once, even where there is room for none."""
+    emulator.load({"app": {"a": 1, "b": 1, "c": 1}})
+    reader = Conversation(build(connect(emulator), max_bytes=1), mode=mode)
+    pages = [reader("datastore_list_keys", namespace="app", offset=offset).value for offset in range(3)]
+    assert [page["keys"] for page in pages] == [["a"], ["b"], ["c"]]
+    assert ["note" in page for page in pages] == [True, True, False]
+
+
+def test_a_page_of_keys_has_a_greatest_size(emulator, reader):
+    """More than 1,000 keys at once are refused, unsent."""
+    assert "at most 1000" in reader("datastore_list_keys", namespace="app", limit=1001).text
+    assert sent(emulator) == []
 
 
 @pytest.mark.parametrize("levels", [100, 101, 500])
 def test_deep_values(emulator, reader, levels):
     """Values nested deeper than JSON parsers of clients go come as their JSON text, with a note."""
-    value = 1
-    for _ in range(levels):
-        value = [value]
+    value = nested(levels)
     emulator.put("app", "k", value)
     entry = reader("datastore_get", namespace="app", key="k").value
     if levels <= 100:
@@ -324,8 +367,46 @@ def test_a_misspelled_argument_is_refused(emulator, client):
     """An argument that a tool does not know is an error: ignored, it would write without the comparison."""
     refused = client("datastore_set", namespace="app", key="k", value=2, expect=1)
     assert refused.refused
-    assert "expect" in refused.text
+    assert refused.text == "Error executing tool datastore_set: there is no argument expect"
     assert sent(emulator) == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "sentence"),
+    [
+        ("datastore_get", {"namespace": "app"}, "key is missing"),
+        ("datastore_set", {"namespace": "app", "key": "k"}, "value is missing"),
+        ("datastore_delete", {}, "namespace is missing; key is missing"),
+        ("datastore_get", {"namespace": "app", "key": 5}, "key should be a valid string"),
+        ("datastore_get_many", {"namespace": "app", "keys": "k"}, "keys should be a valid list"),
+        ("datastore_get_many", {"namespace": "app", "keys": ["k", 5]}, "keys.1 should be a valid string"),
+    ],
+)
+def test_wrong_arguments_are_told_in_a_sentence(emulator, client, tool, arguments, sentence):
+    """A missing or mistyped argument is named, without the validator's report, and nothing is sent."""
+    refused = client(tool, **arguments)
+    assert (refused.refused, refused.text) == (True, f"Error executing tool {tool}: {sentence}")
+    assert sent(emulator) == []
+
+
+@pytest.mark.parametrize("tool", ["datastore_create", "datastore_set"])
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [('a"b', 1, "cannot be written"), ("k", ["\0"], "U+0000"), ("k", nested(101), "deeper than 100 levels")],
+    ids=["key", "value", "depth"],
+)
+def test_what_cannot_be_written_is_refused_unsent(emulator, client, tool, key, value, sentence):
+    """A key or value that no server would give back costs no request, where writing would read first, too."""
+    refused = client(tool, namespace="app", key=key, value=value)
+    assert refused.refused
+    assert sentence in refused.text
+    assert sent(emulator) == []
+
+
+def test_deep_values_are_written(emulator, client):
+    """A value of 100 levels is written and read as it is."""
+    assert client("datastore_set", namespace="app", key="k", value=nested(100)).value["new"] == nested(100)
+    assert connect(emulator)["app"]["k"] == nested(100)
 
 
 # --- deleting ---------------------------------------------------------------------------------------------------------

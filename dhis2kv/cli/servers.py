@@ -81,7 +81,9 @@ def _names(_: click.Context, __: click.Parameter, given: str | None) -> list[str
     callback=_names,
     help="The only namespaces that can be seen or touched.",
 )
-@click.option("--max-bytes", type=click.IntRange(min=1), help="How many bytes of values one answer holds at most.")
+@click.option(
+    "--max-bytes", type=click.IntRange(min=1), help="How many bytes of names and values an answer holds at most."
+)
 def mcp(store: Store, allow_write: bool, namespaces: list[str] | None, max_bytes: int | None) -> None:
     """Serve the data store to an agent, as an MCP server on standard input and output."""
     try:
