@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "dhis2kv"
 LIBRARY = {"errors", "wire", "query", "transport", "cache", "datastore", "store"}
 TESTING = {"emulator", "store", "testing"}
 
-# What a room may import of ours. Who may enter the store may enter what lies below it: people catch the errors, name the
-# queries and compare values there.
+# What a room may import of ours. Who may enter the store may enter what lies below it, to catch the errors, name the
+# queries and compare values.
 MAY_IMPORT = {
     "__init__": LIBRARY | {"config", "aio"},
     "errors": set(),
