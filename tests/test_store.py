@@ -3,6 +3,7 @@
 import copy
 import logging
 import pickle
+import re
 import threading
 from collections.abc import Mapping, MutableMapping
 
@@ -488,3 +489,81 @@ def test_the_names_of_the_package():
     with pytest.raises(AttributeError, match="no attribute 'Nope'"):
         getattr(dhis2kv, "Nope")  # noqa: B009 - a linter takes the plain way for useless
     assert isinstance(Store("http://h")["app"], Namespace)
+
+
+class Backend:
+    """A backend for caches, in this process."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def get(self, *names):
+        return [self.kept.get(name) for name in names]
+
+    def set(self, name, data, seconds):
+        self.kept[name] = data
+
+    def add(self, name, data, seconds):
+        return self.kept.setdefault(name, data) is data
+
+    def delete(self, name):
+        self.kept.pop(name, None)
+
+
+def test_whose_records_a_shared_cache_keeps():
+    """The names of shared records hold server and account: as told, as signed in, or asked once; never a secret."""
+    emulator = Emulator()
+    created = emulator.session().post(
+        "http://dhis2.test/api/apiToken", auth=("admin", "district"), json={"attributes": [], "expire": 4102444800000}
+    )
+    token = created.json()["response"]["key"]
+    emulator.put("app", "k", 1)
+    for options, account, asked in (
+        ({"auth": ("admin", "district")}, "admin", 0),
+        ({"auth": None, "token": token, "account": "reader"}, "reader", 0),
+        ({"auth": None, "token": token}, "M5zQapPyTZI", 1),
+    ):
+        backend = Backend()
+        store = connect(emulator, **options, cache=dhis2kv.Cache(60, backend=backend))
+        sent(emulator)
+        assert [store["app"]["k"], store["app"]["k"], store["app"].copy()] == [1, 1, {"k": 1}]
+        targets = [target for _, target in sent(emulator)]
+        assert sum("/api/me" in target for target in targets) == asked
+        assert len(targets) == 2 + asked
+        names = " ".join(backend.kept)
+        assert account in names
+        assert "http://dhis2.test" in names
+        assert token not in names
+        assert "district" not in names
+
+
+def test_views_of_a_store(store):
+    """The values of a store are its namespaces."""
+    store["a"]["k"] = store["b"]["k"] = 1
+    assert [namespace.name for namespace in store.values()] == ["a", "b"]
+    assert [(name, namespace.copy()) for name, namespace in store.items()] == [("a", {"k": 1}), ("b", {"k": 1})]
+
+
+def test_a_query_in_full(store, version):
+    """Order, junction and pages are passed on."""
+    store["pets"].update({"cat": {"legs": 4}, "bird": {"legs": 2}, "fish": {"legs": 0}})
+    query = Query(
+        "legs", ("legs:eq:4", "legs:eq:0"), order="_:desc", junction="OR", include_all=False, page=2, page_size=1
+    )
+    if version >= "2.38":
+        assert store.datastore.query("pets", query) == [{"key": "cat", "legs": 4}]
+
+
+def test_a_server_that_does_not_tell():
+    """No version where one is needed is an error, and so is a check that comes to nothing."""
+    import responses
+
+    url = "https://dhis2.example.org"
+    with responses.RequestsMock() as mock:
+        mock.get(f"{url}/api/system/info", json={"revision": "abc"})
+        with pytest.raises(dhis2kv.ServerError, match="does not tell its version"):
+            Store(url).datastore.version()
+    with responses.RequestsMock() as mock:
+        mock.get(re.compile(".*"), json=1)
+        with pytest.raises(dhis2kv.ServerError, match="how it understands dotted names"):
+            Store(url)["app"]["config.json"]
