@@ -1,14 +1,22 @@
 """What many tests need: an emulated server of each kind, and a store on it."""
 
 import json
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from dhis2kv import Store
 from dhis2kv.emulator import PROFILES, Emulator
 
 pytest_plugins = ["pytester"]
+
+# No law is about time, however slow the machine. The gate looks at the same examples each time; elsewhere they vary.
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("anywhere", deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.register_profile("gate", deadline=None, suppress_health_check=SLOW, derandomize=True)
+hypothesis.settings.load_profile("gate" if os.environ.get("CI") else "anywhere")
 
 ALL_VERSIONS = sorted(PROFILES)
 OLD_MIDDLE_NEW = ["2.36", "2.40", "2.44"]
