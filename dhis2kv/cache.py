@@ -367,7 +367,7 @@ class Cache:
             remembered = self.negative_ttl if kind in (VALUE, EXISTS) else 0
             self._put(flight, kind, place, _Record(None, born, born + remembered * lifetime, generation))
             raise
-        except (errors.Unreachable, errors.TimedOut, errors.ServerError) as error:
+        except errors.Dhis2kvError as error:
             record = self._instead(error, old)
             _log.warning("%s; what was read %.0f seconds ago is served instead", error, self._clock() - record.born)
         self._put(flight, kind, place, record)
@@ -376,7 +376,9 @@ class Cache:
     def _instead(self, error: errors.Dhis2kvError, old: _Record | None) -> _Record:
         """The old record, good for a moment more, where the server is away and it may be served; else the error."""
         now = self._clock()
-        away = not isinstance(error, errors.ServerError) or (error.status or 0) >= 500
+        away = isinstance(error, errors.Unreachable | errors.TimedOut) or (
+            isinstance(error, errors.ServerError) and (error.status or 0) >= 500
+        )
         if not away or old is None or old.content is None or now >= old.born + self.ttl + self.stale_if_error:
             raise error
         return replace(old, until=min(now + min(_PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))

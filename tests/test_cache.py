@@ -752,6 +752,8 @@ class Laws:
         clock.now += TTL
         server.error = error
         with pytest.raises(type(error)):
+            cache.many(APP, ["cfg"], lambda keys: {"cfg": server.value(CFG)()})
+        with pytest.raises(type(error)):
             cache.value(CFG, server.value(CFG))
 
     def test_a_refusal_in_between(self, make, server, clock):
