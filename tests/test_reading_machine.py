@@ -256,13 +256,16 @@ class Reading(RuleBasedStateMachine):
     def take(self, who, key):
         """Cached: ns.pop(k) gives what is stored, not what is cached."""
         who %= len(self.cached)
-        if key in self.stored:
-            expected, rest = self.stored[key], {k: v for k, v in self.stored.items() if k != key}
-            found = []
-            self._write(who, [key], lambda: found.append(self.cached[who].pop(key)), rest)
-            assert found == ([] if self.trouble else [expected])
-        elif not self.trouble:
-            assert self.cached[who].pop(key, ABSENT) is ABSENT
+        if self.trouble:
+            with pytest.raises(TROUBLES[self.trouble][1]):
+                self.cached[who].pop(key, ABSENT)
+            return
+        expected = self.stored.get(key, ABSENT)
+        found = self.cached[who].pop(key, ABSENT)
+        assert found == expected
+        if found is not ABSENT:
+            self._is({k: v for k, v in self.stored.items() if k != key})
+            self._wrote(who, key)
 
     @rule(who=WHO, key=KEYS)
     def settle(self, who, key):
