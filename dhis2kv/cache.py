@@ -431,7 +431,8 @@ class Cache:
                 if fits and seconds > 0:
                     if kind is ENTRIES:  # whoever sees it must not see older single reads again
                         for name in _touched(self._records, place):
-                            if name[0] is VALUE and name[1].origin == place.origin:
+                            older = self._records[name].born <= record.born
+                            if older and name[0] is VALUE and name[1].origin == place.origin:
                                 del self._records[name]
                     self._records[kind, place] = record
         if self._shared is not None:

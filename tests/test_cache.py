@@ -806,6 +806,18 @@ class Laws:
         server.error = errors.Unreachable("no connection")
         assert cache.value(CFG, server.value(CFG)) == "newer"
 
+    def test_a_stale_bulk_read_outdoes_nothing(self, make, server, clock):
+        """A namespace that serves although it is old takes the place of no younger single read."""
+        cache = make(stale_if_error=1000)
+        cache.entries(APP, server.entries(APP))
+        clock.now += TTL
+        server.stored["app"]["cfg"] = "newer"
+        assert cache.value(CFG, server.value(CFG)) == "newer"
+        clock.now += TTL
+        server.error = errors.Unreachable("no connection")
+        assert cache.entries(APP, server.entries(APP))["cfg"] == {"a": [1]}
+        assert cache.value(CFG, server.value(CFG)) == "newer"
+
     def test_no_outage_without_asking_for_it(self, make, server, clock):
         """Without ``stale_if_error`` an outage is an error."""
         cache = make()
