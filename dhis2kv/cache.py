@@ -223,12 +223,12 @@ class Cache:
         """Ask the server for several entries and keep what it says of each; others that want one of them wait."""
         places = {key: place._replace(key=key) for key in missing}
         flights = {key: _Flight() for key in missing}
-        with self._lock:
-            for key, at in places.items():
-                self._flights.setdefault((VALUE, at), flights[key])  # one that is on its way keeps its place
-        born, generation = self._clock(), "" if self._shared is None else self._shared.generation(place)
-        lifetime = 1 - _SPREAD * self._chance()
-        try:
+        try:  # as in _read, nobody may wait for a read that has ended
+            with self._lock:
+                for key, at in places.items():
+                    self._flights.setdefault((VALUE, at), flights[key])  # one that is on its way keeps its place
+            born, generation = self._clock(), "" if self._shared is None else self._shared.generation(place)
+            lifetime = 1 - _SPREAD * self._chance()
             texts = {key: _readable(text) for key, text in fetch(list(missing)).items()}
             for key, flight in flights.items():
                 text = texts.get(key)
