@@ -285,8 +285,11 @@ class Namespace(MutableMapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):
             raise TypeError(f"a key is a str, not {type(key).__name__}")
-        known = self._cache.known(self._store._place(self._name, key)) if self._cache else None
-        return self._datastore.exists(self._name, key, user=self._is_user) if known is None else known
+
+        def fetch() -> bool:
+            return self._datastore.exists(self._name, key, user=self._is_user)
+
+        return self._cache.exists(self._store._place(self._name, key), fetch) if self._cache else fetch()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys())

@@ -204,6 +204,7 @@ def test_cached(version, either, emulator, bulk):
         (lambda: namespace["a"], lambda: namespace["a"], lambda: "a" in namespace, lambda: namespace.get("a")),
         (lambda: namespace.copy(), lambda: namespace.copy(), lambda: namespace["d"], lambda: namespace == DATA),
         (lambda: len(namespace), lambda: list(namespace), lambda: "none" in namespace, lambda: bool(namespace)),
+        (lambda: "a" in namespace, lambda: "a" in namespace),
         (lambda: namespace.get_many(["b", "c"]), lambda: namespace.get_many(["c", "b"]), lambda: namespace["b"]),
     ):
         namespace.refresh()
