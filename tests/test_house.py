@@ -33,8 +33,7 @@ MAY_IMPORT = {
     "demo": {"store", "testing"},
     "profiles": LIBRARY,  # which server and account: for the command line and the MCP server
     "cli": LIBRARY | {"snapshot", "emulator", "demo", "profiles", "mcp"},
-    "mcp": LIBRARY | {"profiles", "snapshot", "mcp_tools"},
-    "mcp_tools": LIBRARY,
+    "mcp": LIBRARY | {"profiles", "snapshot"},
     "__main__": {"cli"},
 }
 # The rooms that know no HTTP library.

@@ -1,4 +1,4 @@
-"""The MCP server: the tools of ``mcp_tools`` behind the protocol's official SDK, the extra ``mcp``."""
+"""The MCP server: the tools of ``tools`` behind the protocol's official SDK, the extra ``mcp``."""
 
 # Without the SDK, which is an extra, its classes are unknown here; with it everything is checked.
 # mypy: disable-error-code="import-not-found", allow-subclassing-any
@@ -25,7 +25,7 @@ from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from dhis2kv import __version__, errors
-from dhis2kv.mcp_tools import MAX_BYTES, NOT_GIVEN, Deleted, Tools, Written
+from dhis2kv.mcp.tools import MAX_BYTES, NOT_GIVEN, Deleted, Tools, Written
 from dhis2kv.store import Store
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dhis2kv import Changed, InvalidKey, KeyExists, KeyNotFound
-from dhis2kv.mcp_tools import Refused, Tools
+from dhis2kv.mcp.tools import Refused, Tools
 from tests.conftest import OLD_MIDDLE_NEW, connect, sent
 
 
@@ -22,8 +22,24 @@ def tools(store):
 
 def test_no_protocol_is_needed():
     """The tools work where the SDK is not installed."""
-    code = "import sys; sys.modules['mcp'] = None; from dhis2kv.mcp_tools import Tools"
+    code = "import sys; sys.modules['mcp'] = None; from dhis2kv.mcp.tools import Tools"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_the_sdk_its_name_is_in_the_error():
+    """The server's names need the SDK, and say so when they are asked for, not before; others do not exist."""
+    code = """if True:
+        import sys
+        sys.modules["mcp"] = None
+        import dhis2kv.mcp
+        assert dir(dhis2kv.mcp) == ["Confirmation", "build", "serve"]
+        assert not hasattr(dhis2kv.mcp, "other")
+        try:
+            from dhis2kv.mcp import serve
+        except ModuleNotFoundError as error:
+            print(error.name.partition(".")[0])
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "mcp\n"
 
 
 def test_an_entry_s_life(tools):
