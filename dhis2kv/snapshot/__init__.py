@@ -1,0 +1,44 @@
+"""Export, import, copy and diff of namespaces: entries that are read from one place and written to another.
+
+``read`` gives the entries of a store, ``load`` those of a file, and ``dump`` writes a file; ``plan`` says what would
+change in a store, ``apply`` changes it, and ``diff`` compares. So an export is ``dump`` of ``read``, an import is
+``apply`` of ``plan`` of ``load``, and a copy the same of ``read``::
+
+    with open("backup.json", "w", encoding="utf-8") as file:
+        snapshot.dump(file, {"dataStore": snapshot.read(store), "userDataStore": snapshot.read(store.user)})
+
+    with open("backup.json", encoding="utf-8") as file:
+        saved = snapshot.load(file)
+    snapshot.apply(store, snapshot.plan(store, saved["dataStore"]))
+
+A file is JSON, one entry a line, and can be read and edited by hand::
+
+    {
+      "dhis2kv": 1,
+      "dataStore": {
+        "app": {
+          "cfg": {"theme": "dark"},
+          "password": "secret"
+        }
+      },
+      "userDataStore": {},
+      "encrypted": {
+        "dataStore": {
+          "app": ["password"]
+        },
+        "userDataStore": {}
+      }
+    }
+
+``encrypted`` names the entries that the server keeps encrypted. Their values stand in the file like all others, so keep
+it as safe as the server. All but ``"dhis2kv": 1`` may be missing.
+
+It may import the library up to the store. ``reading``, ``file``, ``changes`` and ``comparing`` each do one of these.
+"""
+
+from dhis2kv.snapshot.changes import Change, Mode, apply, plan
+from dhis2kv.snapshot.comparing import diff
+from dhis2kv.snapshot.file import dump, load
+from dhis2kv.snapshot.reading import Entry, read
+
+__all__ = ["Change", "Entry", "Mode", "apply", "diff", "dump", "load", "plan", "read"]

@@ -1,0 +1,139 @@
+"""Reading a store: every entry comes once, encrypted ones are told, and what others do meanwhile does no harm."""
+
+from itertools import islice
+
+import pytest
+
+from dhis2kv import errors, snapshot
+from dhis2kv.emulator import Emulator
+from dhis2kv.snapshot import Entry
+from dhis2kv.snapshot import reading as pages
+from tests.conftest import connect, sent
+from tests.snapshot.conftest import entries, warned
+
+
+def test_an_export_holds_one_page(newest, monkeypatch):
+    """The second page is asked for only after the entries of the first are written."""
+    monkeypatch.setattr(pages, "PAGE", 10)
+    newest.load({"app": {f"k{number:02}": number for number in range(20)}})
+    reading = snapshot.read(connect(newest))
+    assert [entry.key for entry in islice(reading, 10)] == [f"k{number:02}" for number in range(10)]
+    assert len(sent(newest)) == 3  # the namespaces, the keys, a page
+    assert len(list(reading)) == 10
+    assert len(sent(newest)) == 1
+
+
+def test_deleting_meanwhile_loses_no_other_entry(newest, monkeypatch):
+    """When others delete entries that were read, those that move to an earlier page are read all the same."""
+    monkeypatch.setattr(pages, "PAGE", 10)
+    newest.load({"app": {f"k{number:02}": number for number in range(20)}})
+    newest.put("app", "k12", "hidden", encrypted=True)
+    store = connect(newest)
+    reading = snapshot.read(store)
+    first = list(islice(reading, 10))
+    store["app"].delete_many([entry.key for entry in first[:5]])
+    found = first + list(reading)
+    assert sorted(entry.key for entry in found) == [f"k{number:02}" for number in range(20)]
+    assert [entry.key for entry in found if entry.encrypted] == ["k12"]
+
+
+def test_creating_meanwhile_gives_no_entry_twice(newest, monkeypatch):
+    """When others create entries, those that move to a later page come once."""
+    monkeypatch.setattr(pages, "PAGE", 10)
+    newest.load({"app": {f"k{number:02}": number for number in range(20)}})
+    store = connect(newest)
+    reading = snapshot.read(store)
+    first = list(islice(reading, 10))
+    store["app"].update({f"a{number}": 0 for number in range(5)})
+    assert sorted(entry.key for entry in [*first, *reading]) == [f"k{number:02}" for number in range(20)]
+
+
+def test_servers_without_bulk_reads_show_no_encryption(caplog):
+    """On 2.37 every value is read, what is encrypted is not known, and a warning says so."""
+    emulator = Emulator("2.37")
+    emulator.load({"app": {"a": 1, "b": None}})
+    emulator.put("app", "c", "secret", encrypted=True)
+    store = connect(emulator)
+    assert list(snapshot.read(store)) == [
+        Entry("app", "a", 1, None),
+        Entry("app", "b", None, None),
+        Entry("app", "c", "secret", None),
+    ]
+    assert warned(caplog) == ["of 3 entries of 'app' it cannot be seen whether they are encrypted"]
+    assert snapshot.plan(store, [Entry("app", "c", "secret", True)]) == []
+
+
+def test_what_is_deleted_meanwhile_is_left_out(monkeypatch, caplog):
+    """An entry or a namespace that is gone when it is its turn is left out, also where each is read singly."""
+    monkeypatch.setattr(pages, "PAGE", 10)
+    emulator = Emulator("2.37")
+    emulator.load({"app": {f"k{number:02}": number for number in range(13)}, "gone": {"a": 1}, "zoo": {"a": 1}})
+    store = connect(emulator)
+
+    def others(done, total):
+        if done == 10:
+            store["app"].delete_many(["k03", "k11"])
+            del store["gone"]
+
+    query = store.datastore.query
+
+    def slow_query(namespace, *how, **options):
+        if namespace == "zoo" and "zoo" in store:
+            del store["zoo"]
+        return query(namespace, *how, **options)
+
+    monkeypatch.setattr(store.datastore, "query", slow_query)
+    found = [entry.key for entry in snapshot.read(store, progress=others)]
+    assert found == [f"k{number:02}" for number in range(13) if number != 11]
+    assert warned(caplog) == ["of 12 entries of 'app' it cannot be seen whether they are encrypted"]
+
+
+def test_a_key_that_breaks_bulk_reads_breaks_no_export(newest, caplog):
+    """One key with a quotation mark makes bulk answers ambiguous: then every entry is read singly."""
+    newest.load({"app": {'x","value":1},{"key":"b': 1, "a": 2, "b": 3}})
+    assert {key: entry.value for (_, key), entry in entries(connect(newest)).items()} == {
+        'x","value":1},{"key":"b': 1,
+        "a": 2,
+        "b": 3,
+    }
+    assert len(warned(caplog)) == 1
+
+
+def test_large_values_are_read_in_smaller_pages(newest):
+    """A page that is too large for one answer is asked for in parts."""
+    newest.load({"app": {f"k{number:02}": "x" * 1000 for number in range(30)}})
+    store = connect(newest, max_bytes=5000)
+    assert len(list(snapshot.read(store))) == 30
+
+
+def test_trouble_is_no_reason_for_smaller_pages(newest):
+    """A server in trouble is raised as such, and not taken for one whose answer is too large."""
+    newest.load({"app": {"a": 1}})
+    newest.fail("status", times=1, match="fields=", status=500)
+    with pytest.raises(errors.ServerError, match="500"):
+        list(snapshot.read(connect(newest)))
+
+
+def test_the_namespace_protections_is_read_by_itself(newest):
+    """From 2.42 on a bulk read of the namespace "protections" would ask for something else, and be refused to most."""
+    newest.load({"protections": {"a": 1}})
+    newest.add_user("alice", "Alice_pw_1!")
+    assert [entry.value for entry in snapshot.read(connect(newest, ("alice", "Alice_pw_1!")))] == [1]
+
+
+def test_a_namespace_that_may_not_be_read_is_left_out_aloud(newest, caplog):
+    """Exporting all leaves out what the account may not read, with a warning; by its name it is an error."""
+    newest.add_user("alice", "Alice_pw_1!")
+    newest.load({"sms-config": {"a": 1}, "app": {"b": 2}})
+    store = connect(newest, ("alice", "Alice_pw_1!"))
+    assert [str(entry) for entry in snapshot.read(store)] == ["app/b"]
+    assert warned(caplog) == ["left out the namespace 'sms-config': the account may not read it"]
+    with pytest.raises(errors.Forbidden):
+        list(snapshot.read(store, ["sms-config"]))
+
+
+def test_an_absent_namespace_is_found_out_first(newest):
+    """A name that is no namespace raises before anything is read, so that no half export is written."""
+    newest.load({"app": {"a": 1}})
+    with pytest.raises(errors.KeyNotFound, match="nope"):
+        snapshot.read(connect(newest), ["app", "nope"])
