@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -16,13 +16,11 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError,
 from urllib3.response import HTTPResponse
 from urllib3.util import Timeout
 
+from .core import Core
 from .messages import Reply, Request, reason
 
-if TYPE_CHECKING:
-    from .server import Emulator
 
-
-def session_for(emulator: Emulator) -> requests.Session:
+def session_for(emulator: Core) -> requests.Session:
     """A session that asks this emulator instead of the net."""
     session = requests.Session()
     adapter = EmulatorAdapter(emulator)
@@ -34,7 +32,7 @@ def session_for(emulator: Emulator) -> requests.Session:
 class EmulatorAdapter(HTTPAdapter):
     """A transport adapter whose far end is an emulator. Its errors are those that ``requests`` raises on a socket."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Core) -> None:
         super().__init__(max_retries=0)
         self._emulator = emulator
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 import re
 import socket
 import socketserver
+import sys
 import threading
 from http.server import ThreadingHTTPServer
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .core import Core
 from .faults import Delivery
 from .messages import Reply, Request, page_reply, reason
-
-if TYPE_CHECKING:
-    from .server import Emulator
 
 _REQUEST_LINE = re.compile(r"(\S+) +(\S+) +(HTTP/1\.[01])")
 _LINE_LIMIT = 65536
@@ -31,7 +30,7 @@ class MalformedRequestError(Exception):
 class ServedEmulator:
     """An emulator that is served: a context manager. ``url`` is where; ``close()`` ends it and its connections."""
 
-    def __init__(self, emulator: Emulator, host: str, port: int, *, idle_seconds: float, requests_each: int) -> None:
+    def __init__(self, emulator: Core, host: str, port: int, *, idle_seconds: float, requests_each: int) -> None:
         self._server = _Server((host, port), emulator, idle_seconds, requests_each)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.server_address[1]}{emulator.context_path}"
@@ -59,7 +58,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False  # connections are closed from here; nobody waits for idle ones
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], emulator: Emulator, idle_seconds: float, requests_each: int) -> None:
+    def __init__(self, address: tuple[str, int], emulator: Core, idle_seconds: float, requests_each: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.emulator, self.idle_seconds, self.requests_each = emulator, idle_seconds, requests_each
         self._open: set[socket.socket] = set()
@@ -72,8 +71,6 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is the client's business; anything else is a fault to be seen."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 

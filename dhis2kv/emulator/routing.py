@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from . import paths, system
 from .call import Call
+from .datastore import DataStore
 from .jsonb import TooDeep
 from .messages import (
     HTML,
@@ -27,7 +28,7 @@ from .messages import (
 )
 from .profiles import JSON_UTF8
 from .sharing import get_sharing, put_sharing
-from .stores import DataStore, UserStore
+from .userdatastore import UserStore
 
 Handlers = dict[str, Callable[[], Reply]]
 

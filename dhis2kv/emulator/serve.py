@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .emulator import Emulator
 from .profiles import PROFILES
-from .server import Emulator
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080

@@ -1,51 +1,26 @@
-"""The emulator's heart: a request in, a reply out, nothing of sockets."""
+"""The emulator whole: a core that answers, filled and watched by tests, behind either of its two hosts."""
 
 from __future__ import annotations
 
 import json
-import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableSequence
-from dataclasses import dataclass
-from email.utils import formatdate
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import paths, routing
-from .accounts import Account, Accounts, SignIn, new_uid
-from .call import Call, Server
-from .faults import Delivery, Fault, Faults
+from .accounts import Account, new_uid
+from .core import Core
+from .faults import Fault
 from .jsonb import to_jsonb
-from .messages import Page, Reply, Request, page_reply
-from .profiles import PROFILES, Profile
-from .storage import GLOBAL, Entry, Storage, TextCache
+from .profiles import PROFILES
+from .storage import GLOBAL, Entry
 
 if TYPE_CHECKING:
     from requests import Session
 
     from .http import ServedEmulator
 
-# Ant patterns below /api that are open to everybody, and that names in the stores can match.
-_PUBLIC = re.compile(
-    r"/api/(?:.*/)?(?:account|account/recovery|account/restore|loginConfig|auth/login|locales/ui|files/style/external"
-    r"|auth/(?:forgotPassword|passwordReset|registration|invite)|authentication/login"
-    r"|(?:staticContent|publicKeys|externalFileResources)(?:/.*)?)"
-)
 
-
-@dataclass(frozen=True)
-class LogRecord:
-    """One request that reached the emulator. ``status`` is None where it was answered with nothing."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-    status: int | None
-    account: str | None
-
-
-class Emulator:
+class Emulator(Core):
     """A DHIS2 data store in a box.
 
     It answers as a DHIS2 of the given version does on ``/api/dataStore``, ``/api/userDataStore`` and the few routes
@@ -71,23 +46,8 @@ class Emulator:
     ) -> None:
         if version not in PROFILES:
             raise ValueError(f"No DHIS2 {version!r} to emulate; there are {', '.join(PROFILES)}.")
-        self.profile: Profile = PROFILES[version]
-        self.context_path = context_path.rstrip("/")
-        self.clock = clock
-        self.sleep: Callable[[float], object] = time.sleep
-        self.latency = 0.0
-        self.down = False
-        self.log: MutableSequence[LogRecord] = []
-        self.requests = 0
-        self._lock = threading.RLock()
-        self._faults = Faults()
-        storage = Storage(db)
-        accounts = Accounts(self.profile, storage, self._now)
-        self._server = Server(self.profile, storage, accounts, {True: TextCache(), False: TextCache()}, self._now)
+        super().__init__(PROFILES[version], db, clock, context_path)
         self.add_user("admin", "district", superuser=True)
-
-    def _now(self) -> float:
-        return self.clock()
 
     # Filling and watching
 
@@ -204,82 +164,3 @@ class Emulator:
         fault = Fault(kind, times, method, match, status, retry_after, seconds, duplicate, done)
         self._faults.add(fault)
         return fault
-
-    def deliver(self, request: Request) -> Delivery:
-        """What a host does with a request: the reply, and what goes wrong on its way."""
-        if self.down:
-            return Delivery(None, "refused")
-        fault = self._faults.take(request.method, request.target)
-        if fault is None:
-            return Delivery(self.handle(request), delay=self.latency)
-        delivery = fault.befall(request, self.handle, self.profile)
-        delivery.delay += self.latency
-        if not fault.acted:
-            status = delivery.reply.status if delivery.reply else None
-            self._record(request, status, None)
-        return delivery
-
-    def _record(self, request: Request, status: int | None, account: str | None) -> None:
-        record = LogRecord(request.method, request.target, dict(request.pairs()), request.body, status, account)
-        with self._lock:
-            self.requests += 1
-            self.log.append(record)
-
-    # Answering
-
-    def handle(self, request: Request) -> Reply:
-        """Answer one request. Thread-safe; a reply to HEAD has the headers of a GET's and no body."""
-        headers = {name.lower(): value for name, value in request.pairs()}
-        with self._lock:
-            reply, account = self._answer(request, headers)
-            self._record(request, reply.status, account)
-        if reply.status != 304:
-            reply.headers.append(("Content-Length", str(len(reply.body))))
-        reply.headers.append(("Date", formatdate(self._now(), usegmt=True)))
-        if request.method == "HEAD":
-            reply.body = b""
-        return reply
-
-    def _answer(self, request: Request, headers: dict[str, str]) -> tuple[Reply, str | None]:
-        head_size = sum(len(name) + len(value) + 4 for name, value in request.pairs())
-        head_size += len(request.method) + len(request.target) + 14
-        try:
-            path, query = paths.check(request.method, request.target, head_size, self.profile)
-        except Page as page:
-            return page_reply(page.status), None
-        base = f"{request.scheme}://{headers.get('host', 'localhost')}{self.context_path}"
-        below = self._below_context(path)
-        if below is None:
-            return page_reply(404), None
-        if self.profile.ping_route and below == "/api/ping":
-            return self._ping(headers), None
-        signed = self._sign_in(headers, below, base)
-        if signed.refusal:
-            reply = signed.refusal
-        else:
-            parameters = paths.parameters(query)
-            call = Call(self._server, request.method, headers, request.body, parameters, base, signed.account)
-            reply = routing.answer(call, below)
-        if signed.cookie:
-            reply.headers.append(self._cookie(signed.cookie))
-        return reply, signed.account.name if signed.account else None
-
-    def _sign_in(self, headers: dict[str, str], path: str, base: str) -> SignIn:
-        public = self.profile.public_suffixes and _PUBLIC.fullmatch(path) is not None
-        return self._server.accounts.sign_in(headers, base, public=public)
-
-    def _below_context(self, path: str) -> str | None:
-        if not self.context_path:
-            return path
-        if path == self.context_path:
-            return "/"
-        return path[len(self.context_path) :] if path.startswith(self.context_path + "/") else None
-
-    def _cookie(self, session: str) -> tuple[str, str]:
-        return "Set-Cookie", f"JSESSIONID={session}; Path={self.context_path or '/'}; HttpOnly"
-
-    def _ping(self, headers: dict[str, str]) -> Reply:
-        reply = Reply(200, [("ETag", routing.etag(b""))])
-        if self.profile.ping_sets_cookie and "JSESSIONID=" not in headers.get("cookie", ""):
-            reply.headers.append(self._cookie(self._server.accounts.open_session(None)))
-        return reply
