@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.cli import command_line  # noqa: F401 - the fixture
 
 README = Path(__file__).parents[1] / "README.rst"
-SECTION = re.compile(r"^The command line\n=+\n(.*?)^[^\n]+\n=+\n", re.M | re.S)
+SECTION = re.compile(r"^Command line\n=+\n(.*?)^[^\n]+\n=+\n", re.M | re.S)
 BLOCK = re.compile(r"^\.\. code-block:: console\n\n((?:(?: {4}.*)?\n)+)", re.M)
 PROMPT = re.compile(r"\[y/N\]: (\w+)$", re.M)
 

@@ -7,6 +7,7 @@ Examples of one section share their names and a server, whose address is https:/
 
 import doctest
 import importlib
+import io
 import re
 import textwrap
 import warnings
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from docutils import nodes
+from docutils.core import publish_doctree
 
 from dhis2kv import Store
 from dhis2kv.emulator import Emulator
@@ -42,6 +45,40 @@ def sections():
             needs = []
         if examples:
             yield pytest.param(examples, id=head["title"])
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The README as docutils reads it, and what docutils has to say about it."""
+    said = io.StringIO()
+    settings = {"warning_stream": said, "report_level": 2, "syntax_highlight": "none", "toc_backlinks": "none"}
+    return publish_doctree(README.read_text(encoding="utf-8"), settings_overrides=settings), said.getvalue()
+
+
+def test_the_readme_is_restructured_text(page):
+    """docutils finds no fault in it: no broken table, no link to what is not there, no two sections of one name."""
+    document, said = page
+    assert said == ""
+    assert not list(document.findall(nodes.system_message))
+
+
+def test_the_contents_are_at_the_top_and_lead_to_every_section(page):
+    """Before the first section stand contents, whose links are all sections of the page, in their order."""
+    document, _ = page
+    contents = next(topic for topic in document.findall(nodes.topic) if "contents" in topic["classes"])
+    links = [link["refid"] for link in contents.findall(nodes.reference)]
+    assert links == [section["ids"][0] for section in document.children if isinstance(section, nodes.section)]
+    assert isinstance(contents.parent, nodes.document)
+    assert len(links) > 10
+
+
+def test_every_section_and_table_can_be_linked_to(page):
+    """Each section has an address made of its title, and each table one of the label that stands before it."""
+    document, _ = page
+    for section in document.findall(nodes.section):
+        assert nodes.make_id(section.next_node(nodes.title).astext()) in section["ids"]
+    for table in document.findall(nodes.table):
+        assert table["names"], f"no label before the table that begins {table.astext()[:40]!r}"
 
 
 @pytest.mark.parametrize("examples", list(sections()))
