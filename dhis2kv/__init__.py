@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dhis2kv.errors import TimedOut as TimedOut
     from dhis2kv.errors import Unaddressable as Unaddressable
     from dhis2kv.errors import Unreachable as Unreachable
-    from dhis2kv.query import Query as Query
+    from dhis2kv.wire.query import Query as Query
     from dhis2kv.store import Namespace as Namespace
     from dhis2kv.store import Store as Store
 
@@ -42,7 +42,7 @@ _HOME = {
     "Config": "config",
     "Datastore": "datastore",
     "Namespace": "store",
-    "Query": "query",
+    "Query": "wire.query",
     "Store": "store",
 } | dict.fromkeys(
     (

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 from urllib.parse import quote, urlencode
 
 from dhis2kv import errors, wire
-from dhis2kv.query import URL_FULL, Query
+from dhis2kv.wire.query import URL_FULL, Query
 from dhis2kv.transport import Transport
 
 log = logging.getLogger("dhis2kv")

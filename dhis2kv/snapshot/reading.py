@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dhis2kv import errors, wire
-from dhis2kv.query import Query
+from dhis2kv.wire import Query
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store

@@ -1,4 +1,7 @@
-"""The entries query of a namespace, as a value object."""
+"""The entries query of a namespace, as a value object; imports nothing of ours.
+
+Here since DHIS2 has a small language of its own for it: fields, filters, order and paging.
+"""
 
 from __future__ import annotations
 

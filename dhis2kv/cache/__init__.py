@@ -3,6 +3,10 @@
 A *record* is what one read brought: the text of an entry (or that there is none), all texts of a namespace, or a
 listing of names. A *flight* is a read on its way; threads that want the same join it. A write drops the records and
 takes the flights off the table that it may have made stale, so that nothing read before it is served after it.
+
+This room has the guarantees within a process; ``records`` says what is remembered, ``shared`` has the guarantees
+between machines, ``redis`` one place where they keep it. Of ours they import the errors, for absence and outage have
+to be told apart, and nothing else: whoever reads brings the texts.
 """
 
 from __future__ import annotations
@@ -13,86 +17,35 @@ import json
 import logging
 import os
 import random
-import sys
 import threading
 import time
-import uuid
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any
 
 from cachetools import LRUCache
 
 from dhis2kv import errors
-
-if TYPE_CHECKING:
-    import redis
+from dhis2kv.cache.records import ENTRIES, EXISTS, LISTING, VALUE, CacheInfo, Name, Place, Record, touched
+from dhis2kv.cache.redis import RedisBackend
+from dhis2kv.cache.shared import PAUSE, TURN, Backend, Shared, Turn
 
 __all__ = ["Backend", "Cache", "CacheInfo", "Place", "RedisBackend"]
 
-T = TypeVar("T")
-U = TypeVar("U")
 _log = logging.getLogger("dhis2kv")
 
 _SPREAD = 0.05  # of a lifetime, at most, is taken off at random, so that a fleet does not come back at once
-_PAUSE = 10.0  # seconds for which a server or a backend that did not answer is not asked again
-_TURN = 10.0  # seconds, at most, for which processes wait for another one's read
-_POLL = 0.05  # seconds between looking whether that read has come
+_POLL = 0.05  # seconds between looking whether another process's read has come
 _LINGER = 1.0  # seconds, at least, for which it is there for those who wait
-_GENERATION = 30 * 86400.0  # seconds for which a generation outlives the records that carry it
-_OVERHEAD = 600  # bytes that a record takes beside its text: its name and its share of the tables
-
-VALUE, EXISTS, ENTRIES, LISTING = "value", "exists", "entries", "listing"  # the kinds of reads
-
-
-class Place(NamedTuple):
-    """What a record is about: server, account and store; a namespace (None: all of them); a key (None: all of them).
-
-    ``origin`` is the server, the account and the store; all texts, and nothing secret, for a cache with a backend.
-    """
-
-    origin: tuple[Hashable, Hashable, Hashable]
-    namespace: str | None = None
-    key: str | None = None
-
-
-class CacheInfo(NamedTuple):
-    """How often a read was answered without asking the server, how often it was asked, and the sizes in bytes."""
-
-    hits: int
-    misses: int
-    maxsize: int
-    currsize: int
-
-
-_Name = tuple[str, Place]  # of a record: the kind of the read and its place
-
-
-@dataclass(frozen=True)
-class _Record:
-    content: Any  # a text, None for an absent entry, or a dict of names to texts (in a listing: to None)
-    born: float  # when the read that brought it began
-    until: float  # fresh before
-    generation: str | None = ""  # of its namespace in the backend when the read began; None: not to be kept
-
-    @cached_property
-    def size(self) -> int:
-        names = self.content if isinstance(self.content, dict) else {}
-        return _OVERHEAD + sys.getsizeof(self.content) + sum(map(sys.getsizeof, (*names, *names.values())))
-
-
-class _Turn(NamedTuple):
-    generation: str | None  # under which what is read is kept; None: it is not, for the backend is away
-    lock: str | None = None  # the name of the lock in the backend
 
 
 class _Flight:
     def __init__(self) -> None:
         self.done = threading.Event()
-        self.record: _Record | None = None
+        self.record: Record | None = None
         self.error: errors.Dhis2kvError | None = None
 
 
@@ -151,17 +104,17 @@ class Cache:
         self.ttl, self.max_bytes, self.negative_ttl, self.stale_if_error = ttl, max_bytes, negative_ttl, stale_if_error
         self.backend = backend
         self._clock, self._sleep, self._chance = clock or time.monotonic, sleep, chance
-        self._shared: _Shared | None = None
+        self._shared: Shared | None = None
         if backend is not None:
             self._clock = clock or time.time  # the one clock that machines have in common
-            self._shared = _Shared(backend, self._clock, ttl + stale_if_error + _GENERATION)
+            self._shared = Shared(backend, self._clock, ttl + stale_if_error)
         self._renew()
         _caches.add(self)
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._records: LRUCache[_Name, _Record] = LRUCache(self.max_bytes, getsizeof=attrgetter("size"))
-        self._flights: dict[_Name, _Flight] = {}
+        self._records: LRUCache[Name, Record] = LRUCache(self.max_bytes, getsizeof=attrgetter("size"))
+        self._flights: dict[Name, _Flight] = {}
         self._hits = self._misses = 0
 
     def __reduce__(self) -> tuple[Callable[[], Cache], tuple[()]]:
@@ -217,7 +170,7 @@ class Cache:
     def _ask_many(
         self,
         place: Place,
-        missing: Mapping[str, _Record | None],
+        missing: Mapping[str, Record | None],
         fetch: Callable[[list[str]], Mapping[str, str]],
     ) -> dict[str, Any]:
         """Ask the server for several entries and keep what it says of each; others that want one of them wait."""
@@ -233,7 +186,7 @@ class Cache:
             for key, flight in flights.items():
                 text = texts.get(key)
                 remembered = self.negative_ttl if text is None else self.ttl
-                flight.record = _Record(text, born, born + remembered * lifetime, generation)
+                flight.record = Record(text, born, born + remembered * lifetime, generation)
                 self._put(flight, VALUE, places[key], flight.record)
             return texts
         except errors.Dhis2kvError as error:
@@ -312,13 +265,13 @@ class Cache:
                 self._count(hit=True)
                 return _present(flight.record, place)
 
-    def _lead(self, flight: _Flight, kind: str, place: Place, fetch: Callable[[], Any]) -> _Record:
+    def _lead(self, flight: _Flight, kind: str, place: Place, fetch: Callable[[], Any]) -> Record:
         """A fresh record, or one from the server; where processes share records, one asks and the others wait."""
         found, fresh = self._find(kind, place)
-        turn: _Turn | None = _Turn("")
+        turn: Turn | None = Turn("")
         if self._shared is not None and not fresh:
-            known = max(self._clock() - _TURN, found.born if found is not None else 0)
-            for _ in range(int(_TURN / _POLL)):
+            known = max(self._clock() - TURN, found.born if found is not None else 0)
+            for _ in range(int(TURN / _POLL)):
                 turn = self._shared.take_turn(kind, place)
                 found, fresh = self._find(kind, place)  # whoever had the turn may have brought it
                 fresh = fresh or (found is not None and found.born > known)  # also what is not to be remembered
@@ -335,7 +288,7 @@ class Cache:
             if self._shared is not None and turn is not None:
                 self._shared.end_turn(turn)
 
-    def _find(self, kind: str, place: Place) -> tuple[_Record | None, bool]:
+    def _find(self, kind: str, place: Place) -> tuple[Record | None, bool]:
         """The newest record that answers, and whether it is fresh."""
         found = [self._get((kind, place))]
         if kind is VALUE and not self._is_fresh(found[0]):
@@ -345,7 +298,7 @@ class Cache:
         best = max(filter(None, found), key=lambda record: record.born, default=None)
         return best, self._is_fresh(best)
 
-    def _is_fresh(self, record: _Record | None) -> bool:
+    def _is_fresh(self, record: Record | None) -> bool:
         return record is not None and record.until > self._clock()
 
     def _ask(
@@ -354,18 +307,18 @@ class Cache:
         kind: str,
         place: Place,
         fetch: Callable[[], Any],
-        old: _Record | None,
+        old: Record | None,
         generation: str | None,
-    ) -> _Record:
+    ) -> Record:
         """Ask the server and keep what it says; fall back to an old record where the server is in trouble."""
         born = self._clock()
         lifetime = 1 - _SPREAD * self._chance()
         try:
-            record = _Record(fetch(), born, born + self.ttl * lifetime, generation)
+            record = Record(fetch(), born, born + self.ttl * lifetime, generation)
         except errors.KeyNotFound:
             # Of a namespace only this is remembered: that the old record is no longer good.
             remembered = self.negative_ttl if kind in (VALUE, EXISTS) else 0
-            self._put(flight, kind, place, _Record(None, born, born + remembered * lifetime, generation))
+            self._put(flight, kind, place, Record(None, born, born + remembered * lifetime, generation))
             raise
         except errors.Dhis2kvError as error:
             record = self._instead(error, old)
@@ -373,7 +326,7 @@ class Cache:
         self._put(flight, kind, place, record)
         return record
 
-    def _instead(self, error: errors.Dhis2kvError, old: _Record | None) -> _Record:
+    def _instead(self, error: errors.Dhis2kvError, old: Record | None) -> Record:
         """The old record, good for a moment more, where the server is away and it may be served; else the error."""
         now = self._clock()
         away = isinstance(error, errors.Unreachable | errors.TimedOut) or (
@@ -381,7 +334,7 @@ class Cache:
         )
         if not away or old is None or old.content is None or now >= old.born + self.ttl + self.stale_if_error:
             raise error
-        return replace(old, until=min(now + min(_PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))
+        return replace(old, until=min(now + min(PAUSE, self.ttl), old.born + self.ttl + self.stale_if_error))
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -402,7 +355,7 @@ class Cache:
             self._shared.forget(place)
         with self._lock:
             for table in (self._records, self._flights):
-                for name in _touched(table, place):
+                for name in touched(table, place):
                     table.pop(name, None)
 
     def info(self) -> CacheInfo:
@@ -412,13 +365,13 @@ class Cache:
 
     # --- records --------------------------------------------------------------------------------------------------
 
-    def _get(self, name: _Name) -> _Record | None:
+    def _get(self, name: Name) -> Record | None:
         if self._shared is not None:
             return self._shared.get(name)
         with self._lock:
             return self._records.get(name)
 
-    def _put(self, flight: _Flight, kind: str, place: Place, record: _Record) -> None:
+    def _put(self, flight: _Flight, kind: str, place: Place, record: Record) -> None:
         """Keep a record, unless a write has taken its flight off the table."""
         lifetime = self.negative_ttl if record.content is None else self.ttl
         seconds = record.born + lifetime + self.stale_if_error - self._clock()
@@ -430,7 +383,7 @@ class Cache:
                 self._records.pop((kind, place), None)
                 if fits and seconds > 0:
                     if kind is ENTRIES:  # whoever sees it must not see older single reads again
-                        for name in _touched(self._records, place):
+                        for name in touched(self._records, place):
                             older = self._records[name].born <= record.born
                             if older and name[0] is VALUE and name[1].origin == place.origin:
                                 del self._records[name]
@@ -471,225 +424,8 @@ def _values(texts: Mapping[str, str]) -> dict[str, Any]:
     return dict(zip(texts, json.loads(f"[{','.join(texts.values())}]"), strict=True))  # faster than one by one
 
 
-def _present(record: _Record, place: Place) -> Any:
+def _present(record: Record, place: Place) -> Any:
     """What a record holds; ``KeyNotFound`` where that is an absence."""
     if record.content is None:
         raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404)
     return record.content
-
-
-def _touched(table: Iterable[_Name], place: Place) -> list[_Name]:
-    """The names of all records and flights that a write at this place may have made stale, whoever the account."""
-    (server, _, store), namespace, key = place
-    return [
-        (kind, at)
-        for kind, at in table
-        if (namespace is None or at.namespace is None or at.namespace == namespace)
-        and (key is None or at.key is None or at.key == key)
-        and (at.origin[0], at.origin[2]) == (server, store)
-    ]
-
-
-# --- shared between machines ------------------------------------------------------------------------------------------
-
-
-class Backend(Protocol):
-    """Where several processes keep their records: bytes under names, each for a number of seconds.
-
-    A method raises ``OSError`` (``ConnectionError``, ``TimeoutError``) where the backend cannot do what it is asked.
-    It may lose anything at any time, but never gives back what was overwritten or deleted. A ``Cache`` that is to be
-    pickled needs a backend that can be.
-    """
-
-    def get(self, *names: str) -> Sequence[bytes | None]:
-        """What is kept under each of these names; None where there is nothing, or not any more."""
-
-    def set(self, name: str, data: bytes, seconds: float) -> None:
-        """Keep this for so long, whatever was there before."""
-
-    def add(self, name: str, data: bytes, seconds: float) -> bool:
-        """Keep this for so long unless there is something; whether it was kept. This is also the lock that expires."""
-
-    def delete(self, name: str) -> None:
-        """Keep nothing under this name."""
-
-
-class _Shared:
-    """The records in a backend, and what keeps a process from believing one that is older than a write of its own.
-
-    A *generation* is a random text in the backend, one for each namespace and one for each origin; a record carries
-    those that held when its read began, and is nothing where they are no longer the same. A write renews that of its
-    namespace. A renewal that fails is owed, and while it is, no record of the namespace is believed.
-    """
-
-    def __init__(self, backend: Backend, clock: Callable[[], float], lifetime: float) -> None:
-        self._backend, self._clock, self._lifetime = backend, clock, lifetime
-        self._away_until = -float("inf")
-        # By the name of a generation; two writes or payments that meet cost one payment too many, never one too few.
-        self._owed: dict[str, object] = {}
-        self._paid: dict[str, object] = {}
-
-    def get(self, name: _Name) -> _Record | None:
-        generations = self._generations(name[1])
-        if not all(self._pay(one) for one in generations):
-            return None
-        *found, data = self._read(*generations, _text(*name))
-        if data is None or None in found:
-            return None
-        try:
-            generation, born, until, content = json.loads(data)
-        except (ValueError, TypeError):  # not ours: another program's, or another version's
-            return None
-        if generation != _joined(found) or born > self._clock() + _PAUSE:
-            return None
-        return _Record(content, born, until, generation)
-
-    def generation(self, place: Place) -> str | None:
-        """The generation for a read that begins now; None where the backend is away."""
-        names = self._generations(place)
-        if not all(self._pay(one) for one in names):
-            return None
-        found = self._read(*names)
-        for name, generation in zip(names, found, strict=True):
-            if generation is None:
-                self._try(partial(self._backend.add, name, _random(), self._lifetime), False)
-        if None in found:
-            found = self._read(*names)
-        return None if None in found else _joined(found)
-
-    def put(self, name: _Name, record: _Record, seconds: float) -> None:
-        """Keep a record for so long; what is kept under its name goes where that is 0."""
-        if record.generation is None:
-            return
-        data = json.dumps([record.generation, record.born, record.until, record.content], ensure_ascii=False)
-        if seconds:
-            self._try(partial(self._backend.set, _text(*name), data.encode("utf-8", "surrogatepass"), seconds), None)
-        else:
-            self._try(partial(self._backend.delete, _text(*name)), None)
-
-    def forget(self, place: Place) -> None:
-        origin, space = self._generations(place)
-        root = self._generations(Place(place.origin))[1]
-        for name in [origin] if place.namespace is None else [space, root]:
-            self._owed[name] = object()
-            self._pay(name)
-
-    def take_turn(self, kind: str, place: Place) -> _Turn | None:
-        """The right to ask the server for all processes; None while another one has it."""
-        generation = self.generation(place)
-        if generation is None:
-            return _Turn(None)
-        lock = _text("turn", kind, place, generation)  # a read from before a write holds up nobody after it
-        taken = self._try(partial(self._backend.add, lock, b"", _TURN), None)
-        if taken is None:
-            return _Turn(None)
-        return _Turn(generation, lock) if taken else None
-
-    def end_turn(self, turn: _Turn) -> None:
-        if turn.lock is not None:
-            self._try(partial(self._backend.delete, turn.lock), None)
-
-    def _generations(self, place: Place) -> tuple[str, str]:
-        (server, _, store), namespace, _ = place
-        everyone = (server, None, store)  # what one account writes, all of them read
-        return _text("origin", Place(everyone)), _text("generation", Place(everyone, namespace))
-
-    def _pay(self, name: str) -> bool:
-        """Renew a generation if that is owed; False where it is and cannot be done."""
-        debt = self._owed.get(name)
-        if debt is self._paid.get(name):
-            return True
-
-        def renew() -> bool:
-            self._backend.set(name, _random(), self._lifetime)
-            return True
-
-        paid = self._try(renew, False)
-        if paid:
-            self._paid[name] = debt
-        return paid
-
-    def _read(self, *names: str) -> Sequence[bytes | None]:
-        return self._try(partial(self._backend.get, *names), [None] * len(names))
-
-    def _try(self, call: Callable[[], T], otherwise: U) -> T | U:
-        """Ask the backend; where it is away, say so in the log and leave it alone for a while."""
-        if 0 < self._away_until - self._clock() <= _PAUSE:  # more: somebody has set the clock back
-            return otherwise
-        try:
-            return call()
-        except OSError as error:
-            self._away_until = self._clock() + _PAUSE
-            _log.warning("the cache's backend is away (%s); the server is asked instead", error)
-            return otherwise
-
-
-def _text(*parts: Any) -> str:
-    return json.dumps(parts)
-
-
-def _random() -> bytes:
-    return uuid.uuid4().hex.encode()
-
-
-def _joined(generations: Sequence[bytes | None]) -> str:
-    return " ".join(repr(generation) for generation in generations)
-
-
-class RedisBackend:
-    """Keeps the records of a ``Cache`` in Redis; needs ``pip install dhis2kv[redis]``.
-
-    From a URL it makes a client that gives up after two seconds; a client of your own is used as it is and has to
-    answer in bytes (``decode_responses=False``). Pickled, it carries its URL, with a password that is in it; made from
-    a client it refuses to be pickled.
-
-    :param redis: a URL (``redis://host:6379/0``) or a ``redis.Redis``.
-    :param prefix: what the names in Redis begin with.
-    """
-
-    def __init__(self, redis: str | redis.Redis, *, prefix: str = "dhis2kv:") -> None:
-        try:
-            import redis as library
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-        except ImportError as error:
-            raise ImportError("RedisBackend needs the package redis: pip install dhis2kv[redis]") from error
-        self._url = redis if isinstance(redis, str) else None
-        self._prefix = prefix
-        self._trouble = library.RedisError
-        # Any: redis types the answers of its plain and its asyncio client as one.
-        self._client: Any = redis
-        if isinstance(redis, str):
-            once_more = Retry(NoBackoff(), 1)  # for a connection that Redis has closed meanwhile
-            self._client = library.Redis.from_url(redis, socket_timeout=2, socket_connect_timeout=2, retry=once_more)
-        if self._client.get_encoder().decode_responses:
-            raise ValueError("RedisBackend needs a client that answers in bytes: make it with decode_responses=False")
-
-    def __reduce__(self) -> tuple[Callable[[], RedisBackend], tuple[()]]:
-        if self._url is None:
-            raise TypeError("a RedisBackend made from a client cannot be pickled: make it from a URL")
-        return partial(RedisBackend, self._url, prefix=self._prefix), ()
-
-    def get(self, *names: str) -> Sequence[bytes | None]:
-        with self._os_errors():
-            found: list[bytes | None] = self._client.mget([self._prefix + name for name in names])
-            return found
-
-    def set(self, name: str, data: bytes, seconds: float) -> None:
-        with self._os_errors():
-            self._client.set(self._prefix + name, data, px=max(1, int(seconds * 1000)))
-
-    def add(self, name: str, data: bytes, seconds: float) -> bool:
-        with self._os_errors():
-            return bool(self._client.set(self._prefix + name, data, px=max(1, int(seconds * 1000)), nx=True))
-
-    def delete(self, name: str) -> None:
-        with self._os_errors():
-            self._client.delete(self._prefix + name)
-
-    @contextlib.contextmanager
-    def _os_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except self._trouble as error:
-            raise ConnectionError(f"{type(error).__name__}: {error}") from error

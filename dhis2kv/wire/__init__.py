@@ -1,0 +1,36 @@
+"""The protocol of the DHIS2 data store as facts, without any input or output.
+
+Which names can be sent (``names``) and how a path is spelled (``calls``), how a value becomes text and back and when
+two values are the same (``values``), what a reply means and which error it is (``replies``), what a bulk answer holds
+(``bulk``), and how one asks for it (``query``). What is said here of servers was seen on DHIS2 2.36 to 2.44. Imports
+only the errors, so that a fact about the server can be read and tested without one.
+"""
+
+from dhis2kv.wire.bulk import entries
+from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete, printable
+from dhis2kv.wire.names import SHARED, USER, check_name, check_new_key, cut_by_proxies
+from dhis2kv.wire.query import Query
+from dhis2kv.wire.replies import Reply, checked, understood
+from dhis2kv.wire.values import dumps, loads, same
+
+__all__ = [
+    "SHARED",
+    "USER",
+    "Call",
+    "Query",
+    "Reply",
+    "base_url",
+    "call",
+    "call_below",
+    "check_delete",
+    "check_name",
+    "check_new_key",
+    "checked",
+    "cut_by_proxies",
+    "dumps",
+    "entries",
+    "loads",
+    "printable",
+    "same",
+    "understood",
+]

@@ -1,0 +1,166 @@
+"""What a reply means, and which error it is; imports the errors, the calls and the values.
+
+Here since one place reads replies into what they mean: a success is one only in DHIS2's own words, an absence only
+where it is about the very name that was asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from dhis2kv import errors
+from dhis2kv.wire.calls import Call
+from dhis2kv.wire.values import loads
+
+E = TypeVar("E", bound=errors.Dhis2kvError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: status, headers (names in lower case) and body; ``text`` and ``json()`` read the body.
+
+    ``unsure`` says that the call had been sent before, and may have acted then.
+    """
+
+    call: Call
+    url: str
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | bytearray = b""
+    unsure: bool = False
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether the server may have changed something, by this try of the call or an earlier one."""
+        # A refusal has changed nothing, but for one: a DELETE of a namespace acts before it finds that it cannot
+        # answer in the media type asked for.
+        refused = 300 <= self.status < 500 and self.status != 406
+        return self.call.writes and (self.unsure or not refused)
+
+    @property
+    def media_type(self) -> str:
+        """The media type, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def text(self) -> str:
+        """The body as text; raises ``ServerError`` where it is not UTF-8, DHIS2's only encoding."""
+        try:
+            return self.body.decode()
+        except UnicodeDecodeError as error:
+            raise self.error(errors.ServerError, "the server's reply is not UTF-8 text") from error
+
+    def json(self) -> Any:
+        """The body as a value; raises ``ServerError`` where it is not JSON."""
+        try:
+            return loads(self.text)
+        except ValueError as error:
+            raise self.error(errors.ServerError, f"the server's reply is not JSON that can be read: {error}") from error
+
+    def names(self) -> list[str]:
+        """The body as a list of names, which is what listings are; raises ``ServerError`` where it is not."""
+        names = self.json()
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise self.error(errors.ServerError, "the server's reply is not a list of names")
+        return names
+
+    @property
+    def message(self) -> str:
+        """The message of a WebMessage, DHIS2's envelope for everything but values; "" where there is none."""
+        if self.media_type != "application/json" or self.call.method == "HEAD":
+            return ""
+        try:
+            found = loads(self.body.decode())
+        except ValueError:
+            return ""
+        message = found.get("message") if isinstance(found, dict) and found.get("httpStatusCode") == self.status else ""
+        return message if isinstance(message, str) else ""
+
+    def error(self, kind: type[E], sentence: str, *args: str, **facts: Any) -> E:
+        """An error of this kind about this reply; ``args`` are its ``args`` where the sentence is not."""
+        about = {"status": self.status, "method": self.call.method, "url": self.url, "sent": self.may_have_acted}
+        return kind(*(args or (f"{sentence} ({self.call.method} {self.url})",)), **{**about, **facts})
+
+
+def checked(reply: Reply) -> Reply:
+    """Return the reply if it is a success, else raise the error that it means.
+
+    Only a 404 that is DHIS2's own, about the very name that was asked for, is a ``KeyNotFound``.
+    """
+    if 200 <= reply.status < 300:
+        if _is_answer(reply):
+            return reply
+        raise _foreign(reply)
+    raise _error(reply)
+
+
+def _error(reply: Reply) -> errors.Dhis2kvError:
+    status, message = reply.status, reply.message
+    said = f": {message}" if message else ""
+    facts = {"message": message}
+    if status in (301, 302, 303, 307, 308):
+        target = re.sub("//[^/@]*@", "//", reply.headers.get("location", ""))
+        if "login" in target:
+            return reply.error(errors.NotAuthenticated, f"not signed in: the server redirects to its login, {target}")
+        return reply.error(errors.Rejected, f"the server redirects to {target!r}, which is not followed: use that URL")
+    if status == 401 or (status == 400 and "www-authenticate" in reply.headers):
+        return reply.error(errors.NotAuthenticated, f"the server does not accept these credentials{said}", **facts)
+    if status == 403 or "is protected, access denied" in message:
+        # Its text stays out of the error: up to 2.38 it holds the stored value.
+        return reply.error(errors.Forbidden, "the server refuses this to the account: a protected namespace or sharing")
+    if status == 404:
+        return _absence(reply, message)
+    if status == 409 and reply.call.method == "POST" and re.search("already exists|duplicate key", message):
+        return reply.error(errors.KeyExists, f"there is already an entry {'/'.join(reply.call.names[1:])!r}", **facts)
+    if status == 429 or status >= 500:
+        return reply.error(errors.ServerError, f"the server is in trouble: it answers {status}{said}", **facts)
+    return reply.error(errors.Rejected, f"the server refuses the request with {status}{said}", **facts)
+
+
+def _absence(reply: Reply, message: str) -> errors.Dhis2kvError:
+    """The error for a 404: an absence only where it is certain."""
+    own = message or (reply.call.method == "HEAD" and reply.media_type == "application/json")
+    if not own or len(reply.call.names) < 2:
+        return reply.error(
+            errors.ServerError, "a 404 that does not come from DHIS2's data store: is the URL right, and the server up?"
+        )
+    _, namespace, *key = reply.call.names
+    if message and f"'{reply.call.names[-1]}'" not in message:
+        return reply.error(errors.ServerError, f"a 404 about another name than the one asked for: {message}")
+    if key:
+        return reply.error(errors.KeyNotFound, "", key[0], namespace=namespace, message=message)
+    return reply.error(errors.KeyNotFound, "", namespace, message=message)
+
+
+def _is_answer(reply: Reply) -> bool:
+    """Whether a success looks like one of DHIS2's."""
+    if reply.call.method == "HEAD":
+        return True
+    if reply.body:
+        return "json" in reply.media_type
+    # Without a body comes only an entry without a value, and what 2.38 and 2.39 say of a namespace that they hide.
+    return reply.call.method == "GET" and reply.status == 200 and reply.media_type in ("", "application/json")
+
+
+def _foreign(reply: Reply) -> errors.Dhis2kvError:
+    """The error for a success that is not JSON: a login page, or some other page in between."""
+    page = reply.body[:20_000].decode("utf-8", "replace")
+    found = re.search(r"<title[^>]*>([^<]{0,200})", page, re.I)
+    what = (
+        f"the page {' '.join(found[1].split())!r}" if found else f"{len(reply.body)} bytes of {reply.media_type or '?'}"
+    )
+    if re.search(r"type=.?password|log.?in", page, re.I):
+        return reply.error(errors.NotAuthenticated, f"not signed in: instead of JSON came {what}")
+    return reply.error(errors.ServerError, f"instead of JSON came {what}")
+
+
+def understood(reply: Reply, name: str) -> bool | None:
+    """What the reply to the check for rewriting proxies says: the name arrived whole, or cut, or None for neither."""
+    if reply.status == 404 and reply.message:
+        if f"'{name}'" in reply.message:
+            return True
+        if f"'{name.partition('.')[0]}'" in reply.message:
+            return False
+    return False if reply.status == 406 else None
