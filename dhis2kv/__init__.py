@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from dhis2kv.errors import TimedOut as TimedOut
     from dhis2kv.errors import Unaddressable as Unaddressable
     from dhis2kv.errors import Unreachable as Unreachable
-    from dhis2kv.wire.query import Query as Query
     from dhis2kv.store import Namespace as Namespace
     from dhis2kv.store import Store as Store
+    from dhis2kv.wire.query import Query as Query
 
 _HOME = {
     "AsyncDatastore": "aio",

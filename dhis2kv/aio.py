@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
 
 from dhis2kv.datastore import Datastore, Progress
-from dhis2kv.wire import Query
 from dhis2kv.store import Store
+from dhis2kv.wire import Query
 
 
 class AsyncDatastore:

@@ -1,10 +1,11 @@
-"""What people hold: ``Store`` maps names to namespaces, ``Namespace`` maps keys to values."""
+"""``Namespace``: the entries of one namespace as a mapping; imports the accessor, the cache and the protocol.
+
+Here since it is what people hold most of the time: each expression of Python's mappings gets its meaning, and its cost.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import (
-    Callable,
     ItemsView,
     Iterable,
     Iterator,
@@ -14,235 +15,17 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
-from typing import Any
-
-import requests
-from requests.auth import HTTPBasicAuth
+from typing import TYPE_CHECKING, Any
 
 from dhis2kv import errors, wire
-from dhis2kv.cache import Cache, CacheInfo, Place
-from dhis2kv.datastore import Datastore, Progress
-from dhis2kv.transport import MAX_BYTES, TIMEOUT, Transport
+from dhis2kv.datastore import Progress
+from dhis2kv.store.views import Snapshot
+
+if TYPE_CHECKING:
+    from dhis2kv.store import Store
 
 _MISSING: Any = object()
-
-
-class Store(Mapping[str, "Namespace"]):
-    """One of the two data stores of a DHIS2 server, as a mapping of namespaces; ``store.user`` is the other.
-
-    ::
-
-        store = Store("https://dhis2.example.org", auth=("admin", "district"))
-        store["app"]["cfg"] = {"theme": "dark"}
-        store.user["app"]["cfg"] = 1
-
-    Making one sends nothing, nor does ``store["app"]``: a namespace needs no existence, and one that does not exist
-    is empty. ``"app" in store``, ``store.get("app")``, iteration and ``len()`` cost one request each. It has no
-    ``clear``, ``pop``, ``popitem``, ``update`` and ``setdefault``: a slip must not delete other people's namespaces.
-
-    Any number of threads may use one store, and it survives a fork. It is a context manager that closes its
-    connections. It can be pickled without them, **with its credentials**; one made by ``from_env`` is pickled as "read
-    the environment again"; with a ``session`` or an authentication object of its own it refuses.
-
-    :param url: the server; it may end in ``/api``, ``/api/NN`` or a slash, have a context path, and hold credentials.
-    :param auth: anything that ``requests`` takes; a pair is name and password.
-    :param token: a DHIS2 personal access token.
-    :param timeout: seconds: for the whole call; or a pair (to connect, between two bytes); or a triple with the time
-        for the whole call, repeats included, as its third. The default is (5, 30, 120).
-    :param retries: how often a call is repeated at most where that cannot change its outcome.
-    :param verify, cert, proxies: as in ``requests``, whose environment variables count; read once, here.
-    :param max_bytes: the largest reply taken, in bytes; ``ServerError`` for a larger one.
-    :param session: a ``requests.Session`` whose adapters, headers, proxies and certificates are used.
-    :param ttl: seconds for which what was read is not read again; short for ``cache=Cache(ttl)``.
-    :param cache: a ``Cache``; nothing is cached without it or ``ttl``.
-    :param account: the account's name, for the keys of a cache shared between machines where a token does not tell it.
-    :param workers: how many requests ``update``, ``set_many`` and the like have under way at a time.
-    :param read_back: read each value back after writing it, for one request more; ``NotStored`` where it is not there.
-    :param read_only: refuse every write with ``ReadOnly``, before a request.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        auth: Any = None,
-        *,
-        token: str | None = None,
-        timeout: float | tuple[float, float] | tuple[float, float, float] = TIMEOUT,
-        retries: int = 3,
-        verify: bool | str = True,
-        cert: str | tuple[str, str] | None = None,
-        proxies: dict[str, str] | None = None,
-        max_bytes: int = MAX_BYTES,
-        session: requests.Session | None = None,
-        ttl: float | None = None,
-        cache: Cache | None = None,
-        account: str | None = None,
-        workers: int = 4,
-        read_back: bool = False,
-        read_only: bool = False,
-    ) -> None:
-        if ttl is not None and cache is not None:
-            raise ValueError("give ttl or cache, not both: Cache(ttl=...) takes it")
-        http = {
-            "token": token,
-            "timeout": timeout,
-            "retries": retries,
-            "verify": None if session is not None and verify is True else verify,  # then the session says
-            "cert": cert,
-            "proxies": proxies,
-            "max_bytes": max_bytes,
-            "session": session,
-        }
-        accessor = {"workers": workers, "read_back": read_back, "read_only": read_only}
-        self.datastore = Datastore(Transport(url, auth, **http), **accessor)  # type: ignore[arg-type]  # by name
-        self._cache = Cache(ttl) if ttl is not None else cache
-        self._account: Any = account
-        self._origin: tuple[Any, ...] | None = None
-        self._shared = self
-        self._user: Store | None = None
-        self._is_user = False
-        self._recipe: tuple[Callable[..., Store], tuple[Any, ...]] = (
-            _made,
-            (type(self), url, auth, {**http, **accessor, "cache": self._cache, "account": account, "verify": verify}),
-        )
-        self._opaque = session is not None or not isinstance(auth, tuple | list | HTTPBasicAuth | None)
-
-    @classmethod
-    def from_env(cls, **options: Any) -> Store:
-        """A store as the environment says, with the options of ``Store``; sends nothing.
-
-        Reads ``DHIS2_URL``, and ``DHIS2_PAT`` or ``DHIS2_USERNAME`` and ``DHIS2_PASSWORD``; for each, a variable with
-        ``_FILE`` at its end may name a file that holds it. An empty variable is as none; a token counts rather than a
-        password. Raises ``ValueError`` for what is missing or said twice, ``OSError`` for a file that cannot be read.
-        """
-        url, token, name, password = map(variable, ("DHIS2_URL", "DHIS2_PAT", "DHIS2_USERNAME", "DHIS2_PASSWORD"))
-        if not url:
-            raise ValueError("set DHIS2_URL to the server's address, like https://dhis2.example.org")
-        if not token and (name is None) != (password is None):
-            raise ValueError("set both DHIS2_USERNAME and DHIS2_PASSWORD, or DHIS2_PAT instead")
-        auth = (name, password) if name and not token else None
-        store = cls(url, auth, token=token, **options)
-        store._recipe = (_made_from_env, (cls, options))
-        return store
-
-    @property
-    def user(self) -> Store:
-        """The account's own store (``userDataStore``), over the same connections and cache."""
-        if self._is_user:
-            return self
-        if self._user is None:
-            twin = object.__new__(type(self))
-            twin.__dict__.update(self.__dict__, _is_user=True, _origin=None)
-            self._user = twin
-        return self._user
-
-    def namespace(self, name: str, *, encrypt: bool = False) -> Namespace:
-        """A namespace; with ``encrypt=True`` all that is written through it is stored encrypted. Sends nothing.
-
-        Raises ``InvalidKey`` for a name that no server can hold.
-        """
-        return Namespace(self, wire.check_name(name, "namespace"), encrypt=encrypt)
-
-    def __getitem__(self, name: str) -> Namespace:
-        return self.namespace(name)
-
-    def __setitem__(self, name: str, entries: Mapping[str, Any]) -> None:
-        """Make the namespace equal to a mapping; see ``Namespace.replace``."""
-        if isinstance(entries, Namespace) and entries.is_same_place(self[name]):
-            return  # what `store["app"] |= {...}` ends with; the update is done
-        self[name].replace(entries)
-
-    def __delitem__(self, name: str) -> None:
-        """Delete the namespace with all its entries; one request. Raises ``KeyNotFound`` when there is none."""
-        namespace = self[name]
-        with namespace._writing():
-            self.datastore.delete_namespace(name, user=self._is_user)
-
-    def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str):
-            raise TypeError(f"a namespace is a str, not {type(name).__name__}")
-        return name in self._names()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
-
-    def __len__(self) -> int:
-        return len(self._names())
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The namespace if it exists, else the default; one request."""
-        return self[name] if name in self else default  # noqa: SIM401 - this is that method
-
-    def keys(self) -> KeysView[str]:
-        """The names, sorted; one request at first use."""
-        return KeysView(_Snapshot(self._all))
-
-    def values(self) -> ValuesView[Namespace]:
-        """The namespaces; one request at first use."""
-        return ValuesView(_Snapshot(self._all))
-
-    def items(self) -> ItemsView[str, Namespace]:
-        """Names and namespaces; one request at first use."""
-        return ItemsView(_Snapshot(self._all))
-
-    def _all(self) -> dict[str, Namespace]:
-        return {name: self[name] for name in self._names()}
-
-    def _names(self) -> list[str]:
-        def fetch() -> list[str]:
-            return self.datastore.list_namespaces(user=self._is_user)
-
-        return self._cache.listing(self._place(), fetch) if self._cache else fetch()
-
-    __eq__ = object.__eq__  # two stores are never the same mapping by accident
-    __hash__ = object.__hash__
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.datastore.transport.base} {self._kind}>"
-
-    @property
-    def _kind(self) -> str:
-        return wire.USER if self._is_user else wire.SHARED
-
-    def _place(self, namespace: str | None = None, key: str | None = None) -> Place:
-        """Where the cache keeps a record: under server, account and store."""
-        if self._origin is None:  # looked up once: it would be a third of a cached read
-            self._origin = (self.datastore.transport.base, self._shared._who(), self._kind)
-        return Place(self._origin, namespace, key)
-
-    def _who(self) -> Any:
-        """The account; where nothing tells it, the server is asked once if machines share the cache."""
-        if self._account is None:
-            self._account = self.datastore.transport.account
-        if self._account is None:
-            shared = self._cache is not None and self._cache.backend is not None
-            self._account = self.datastore.account()["id"] if shared else object()
-        return self._account
-
-    def refresh(self) -> None:
-        """Forget what the cache holds of this store, so that the next reads ask the server; sends nothing."""
-        if self._cache:
-            self._cache.drop(self._place())
-
-    def cache_info(self) -> CacheInfo:
-        """Hits, misses, maxsize and currsize of the cache, the sizes in bytes; zeros where there is none."""
-        return self._cache.info() if self._cache else CacheInfo(0, 0, 0, 0)
-
-    def close(self) -> None:
-        """Close the connections; the store can be used again, and then opens new ones."""
-        self.datastore.transport.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self._opaque:
-            raise TypeError("a store with a session or an authentication object of its own cannot be pickled")
-        return _restored, (self._is_user, *self._recipe)
+_GONE: Any = object()
 
 
 class Namespace(MutableMapping[str, Any]):
@@ -299,15 +82,15 @@ class Namespace(MutableMapping[str, Any]):
 
     def keys(self) -> KeysView[str]:
         """The keys, sorted; a snapshot, one request at first use."""
-        return KeysView(_Snapshot(lambda: dict.fromkeys(self._keys())))
+        return KeysView(Snapshot(lambda: dict.fromkeys(self._keys())))
 
     def values(self) -> ValuesView[Any]:
         """The values, in the order of their keys; a snapshot, one bulk read at first use."""
-        return ValuesView(_Snapshot(self.copy))
+        return ValuesView(Snapshot(self.copy))
 
     def items(self) -> ItemsView[str, Any]:
         """Keys and values; a snapshot, one bulk read at first use."""
-        return ItemsView(_Snapshot(self.copy))
+        return ItemsView(Snapshot(self.copy))
 
     def copy(self) -> dict[str, Any]:
         """All entries as a dict; one request, and more as ``Datastore.get_all`` says.
@@ -520,65 +303,11 @@ class Namespace(MutableMapping[str, Any]):
         return _namespace, (self._store, self._name, self._encrypt)
 
 
-class _Snapshot(Mapping[str, Any]):
-    """A mapping that is loaded at first use, once: what a view looks at."""
-
-    def __init__(self, load: Callable[[], dict[str, Any]]) -> None:
-        self._load = load
-        self._data: dict[str, Any] | None = None
-
-    def _loaded(self) -> dict[str, Any]:
-        if self._data is None:
-            self._data = self._load()
-        return self._data
-
-    def __getitem__(self, key: str) -> Any:
-        return self._loaded()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._loaded())
-
-    def __len__(self) -> int:
-        return len(self._loaded())
-
-    def __repr__(self) -> str:
-        return repr(self._data) if self._data is not None else "<not fetched yet>"
-
-
-_GONE: Any = object()
-
-
 def _dict(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping as a dict: a namespace in one request instead of one per key."""
     if not isinstance(mapping, Mapping):
         raise TypeError(f"a mapping of keys to values is needed, not {type(mapping).__name__}")
     return mapping.copy() if isinstance(mapping, Namespace) else dict(mapping)
-
-
-def variable(name: str) -> str | None:
-    """What an environment variable says, or the file that ``NAME_FILE`` names; None for nothing, or an empty text."""
-    value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
-    if value and path:
-        raise ValueError(f"set {name} or {name}_FILE, not both")
-    if path:
-        try:
-            value = Path(path).read_text(encoding="utf-8-sig").strip()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"the file that {name}_FILE names is not UTF-8 text") from error
-    return value or None
-
-
-def _made(cls: type[Store], url: str, auth: Any, options: dict[str, Any]) -> Store:
-    return cls(url, auth, **options)
-
-
-def _made_from_env(cls: type[Store], options: dict[str, Any]) -> Store:
-    return cls.from_env(**options)
-
-
-def _restored(is_user: bool, make: Callable[..., Store], arguments: tuple[Any, ...]) -> Store:
-    store = make(*arguments)
-    return store.user if is_user else store
 
 
 def _namespace(store: Store, name: str, encrypt: bool) -> Namespace:

@@ -1,0 +1,279 @@
+"""The flat accessor: every operation on the two data stores, one method each.
+
+The methods check names and values and say what they do; the rooms behind them do it: ``reading``, ``writing``,
+``parts`` (of values), ``many`` (several at a time), over ``server`` (calls that reach what they name). They import
+errors, wire and transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, overload
+
+from dhis2kv import errors, wire
+from dhis2kv.datastore.many import Phase, Progress, each
+from dhis2kv.datastore.parts import PartWriter, check_path
+from dhis2kv.datastore.reading import Reader
+from dhis2kv.datastore.server import Names, Server, names_of, new_names_of, store_of
+from dhis2kv.datastore.writing import Writer
+from dhis2kv.transport import Transport
+from dhis2kv.wire import Query
+
+__all__ = ["Datastore", "Progress"]
+
+
+class Datastore:
+    """Both data stores of one server, as one account; ``user=True`` means the account's own ``userDataStore``.
+
+    Names are checked before anything is sent: ``InvalidKey`` (a ``KeyError`` and a ``ValueError``) for those no server
+    can hold. Besides what each method says, any may raise ``NotAuthenticated``, ``Forbidden``, ``Rejected``,
+    ``ServerError``, ``Unreachable`` and ``TimedOut``, and ``Unaddressable`` for names like ``config.json`` where a
+    proxy rewrites them (found out by one more request, once, before the first such name). Any number of threads may
+    use one accessor. Nothing is cached here.
+
+    :param transport: the conversation with the server.
+    :param workers: how many requests the methods for many keys have under way at a time. Four write three times as
+        fast as one to a live 2.42, and sixteen no faster than four.
+    :param read_back: read each value back after writing it, for one request more; raises ``NotStored``.
+    :param read_only: refuse every write with ``ReadOnly``, before a request.
+    """
+
+    def __init__(
+        self, transport: Transport, *, workers: int = 4, read_back: bool = False, read_only: bool = False
+    ) -> None:
+        if workers < 1:
+            raise ValueError("workers is at least 1")
+        self.transport, self.workers, self.read_back, self.read_only = transport, workers, read_back, read_only
+        self._server = Server(transport)
+        self._reader = Reader(self._server, workers)
+        self._writer = Writer(self._server, self._reader, read_back=read_back)
+        self._parts = PartWriter(self._server, self._reader, self._writer)
+
+    # --- what the reference client has --------------------------------------------------------------------------------
+
+    def list_namespaces(self, *, user: bool = False) -> list[str]:
+        """The names of all namespaces, sorted by code point; one request."""
+        return sorted(self._server.call("GET", store_of(user)).names())
+
+    def list_keys(self, namespace: str, *, user: bool = False) -> list[str]:
+        """The keys of a namespace, sorted by code point; one request.
+
+        Raises ``KeyNotFound`` when there is no such namespace.
+        """
+        return self._reader.keys(_space(user, namespace))
+
+    def get(self, namespace: str, key: str, *, user: bool = False) -> Any:
+        """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent."""
+        return self._reader.entry(names_of(user, namespace, key))[0]
+
+    def get_text(self, namespace: str, key: str, *, user: bool = False) -> str:
+        """The JSON text of an entry, as the server spells it just now; one request.
+
+        The same value has several spellings, on one server within seconds: never compare texts. Raises ``KeyNotFound``
+        when it is absent.
+        """
+        return self._reader.entry(names_of(user, namespace, key))[1]
+
+    def exists(self, namespace: str, key: str, *, user: bool = False) -> bool:
+        """Whether an entry exists, without moving its value; one request. False for a name that no server can hold."""
+        try:
+            names = names_of(user, namespace, key)
+        except errors.InvalidKey:
+            return False
+        return self._reader.exists(names)
+
+    def set(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
+        """Create or update an entry; one request, two for a new key on servers up to 2.37.
+
+        With ``encrypt=True`` the entry is created encrypted, for one request; an existing one is deleted first, for
+        three, because from 2.41 on a server keeps the old value of an encrypted entry and lays the new one open. That
+        is not atomic: readers may find nothing meanwhile, and when the second half fails, the error says what the state
+        is. Without ``encrypt`` nothing warns that an entry is encrypted, but ``read_back``.
+
+        Raises ``InvalidValue`` for what JSON or the server cannot keep, ``NotStored`` when reading back says so, and
+        ``Changed`` when somebody else stored a value between the two halves.
+        """
+        names = new_names_of(user, namespace, key)
+        text = wire.dumps(value)
+        self.check_writable()
+        self._writer.write(names, text, encrypt)
+
+    def delete(self, namespace: str, key: str, *, user: bool = False) -> None:
+        """Delete an entry; one request. Raises ``KeyNotFound`` when it is absent."""
+        self.check_writable()
+        self._server.call("DELETE", *names_of(user, namespace, key))
+
+    def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
+        """Delete a namespace with all its entries; one request.
+
+        Raises ``KeyNotFound`` when there is none; in the user store, servers up to 2.39 do not tell.
+        """
+        self.check_writable()
+        self._server.call("DELETE", *_space(user, namespace))
+
+    # --- one entry ----------------------------------------------------------------------------------------------------
+
+    def create(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
+        """Create an entry, atomically; one request. Raises ``KeyExists`` when there is one, which stays as it is."""
+        names = new_names_of(user, namespace, key)
+        text = wire.dumps(value)
+        self.check_writable()
+        self._writer.create(names, text, encrypt)
+        self._writer.read_back(names, text)
+
+    def patch(self, namespace: str, key: str, path: str, value: Any, *, user: bool = False) -> None:
+        """Set the member at a dotted path (``"a.b"``, ``"list.0"``) of a value, atomically; three requests.
+
+        Needs a server of 2.41 or later: older ones would store the fragment as the whole value, so the version is
+        asked for first, once. The entry is read before, for the server creates an absent one from the fragment, and
+        read again after, for a path that does not exist changes nothing there, without a word. Raises ``NotStored``
+        for that, ``KeyNotFound``, and ``InvalidValue`` for a path that is not names and numbers between dots.
+        """
+        names = new_names_of(user, namespace, key)
+        text = wire.dumps(value)
+        check_path(path)
+        self.check_writable()
+        self._parts.patch(names, path, text)
+
+    def roll(self, namespace: str, key: str, value: Any, keep: int, *, user: bool = False) -> None:
+        """Append to a list, atomically, and keep its last ``keep`` items; two requests, three for an absent key.
+
+        Needs a server of 2.41 or later, as ``patch`` does. The server drops one item at most, so that a list that is
+        longer than ``keep`` already stays as long as it is. An absent key is first created as an empty list, for the
+        server would store the bare value; anything but a list is refused after a look with ``InvalidValue``, for the
+        server would replace it. Never repeated once it was sent: an error whose ``sent`` is true says what is not
+        known. Raises ``NotStored`` where the list was deleted meanwhile, or when reading back says so.
+        """
+        names = new_names_of(user, namespace, key)
+        text = wire.dumps(value)
+        if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
+            raise errors.InvalidValue(f"keep is a whole number of at least 1, not {keep!r}")
+        self.check_writable()
+        self._parts.roll(names, text, keep)
+
+    def metadata(self, namespace: str, key: str) -> dict[str, Any]:
+        """What the shared store knows about an entry: ``created``, ``lastUpdated``, ``sharing``...; one request.
+
+        The user store keeps no such thing. From 2.41 on ``lastUpdated`` does not move when a value is updated.
+        """
+        names = names_of(False, namespace, key)
+        reply = self._server.transport.call(wire.call_below("GET", *names, below="metaData"))
+        return dict(wire.checked(reply).json())
+
+    # --- many entries -------------------------------------------------------------------------------------------------
+
+    @overload
+    def get_all(self, namespace: str, *, user: bool = ..., texts: Literal[True]) -> dict[str, str]: ...
+    @overload
+    def get_all(self, namespace: str, *, user: bool = ..., texts: Literal[False] = ...) -> dict[str, Any]: ...
+
+    def get_all(self, namespace: str, *, user: bool = False, texts: bool = False) -> dict[str, Any]:
+        """Every entry of a namespace, ``{key: value}`` sorted by key; {} when there is no such namespace.
+
+        One request, and one more when there are nulls among the values, and one for each entry that bulk reads hide
+        (encrypted ones). The answer comes from one statement of the server's database, so that it is consistent, but
+        for those hidden. Where a server has no bulk read (dataStore before 2.38, userDataStore before 2.40), or cannot
+        give a certain one, it is the listing and a request per key, several at a time. ``texts`` gives JSON texts.
+        """
+        return self._reader.all(_space(user, namespace), texts)
+
+    @overload
+    def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = ..., texts: Literal[True]
+    ) -> dict[str, str]: ...
+    @overload
+    def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = ..., texts: Literal[False] = ...
+    ) -> dict[str, Any]: ...
+
+    def get_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = False, texts: bool = False
+    ) -> dict[str, Any]:
+        """The entries of these keys, ``{key: value}`` in their order; absent ones are left out.
+
+        One request per some 3,000 bytes of keys, and more as ``get_all`` says; keys that a filter cannot name (with
+        spaces, commas, brackets and the like) cost one each. ``texts`` gives JSON texts.
+        """
+        if isinstance(keys, str):
+            raise TypeError("keys is several keys, not one text, which would be taken for its characters")
+        return self._reader.some(_space(user, namespace), keys, texts)
+
+    def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:
+        """What a server with bulk reads answers to a query, as a list of objects; one request.
+
+        Raises ``ServerError`` where the answer cannot be parsed: one key with a quotation mark is enough for that.
+        """
+        return list(self._server.call("GET", *_space(user, namespace), query=query.text).json())
+
+    def set_many(
+        self,
+        namespace: str,
+        entries: Mapping[str, Any],
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Create or update many entries, several at a time; one request each.
+
+        Everything is checked before the first is sent. ``progress(done, total)`` is called after each, in the calling
+        thread. Raises ``BulkError``, which names what was done, what failed and why, and what was not tried.
+        """
+        texts = {new_names_of(user, namespace, key): wire.dumps(value) for key, value in entries.items()}
+        self.check_writable()
+        self._each([(list(texts), lambda names: self._writer.write(names, texts[names], encrypt))], progress)
+
+    def replace(self, namespace: str, entries: Mapping[str, Any], *, user: bool = False, encrypt: bool = False) -> None:
+        """Make a namespace equal to a mapping: read it, write what differs, then delete what is too much.
+
+        Costs what ``get_all`` does, and one request per difference, several at a time. Everything is checked before
+        the first is sent. Raises ``BulkError`` as ``set_many`` does; nothing is deleted before all writes are done.
+        """
+        texts = {new_names_of(user, namespace, key): wire.dumps(value) for key, value in entries.items()}
+        self.check_writable()
+        now = self.get_all(namespace, user=user)
+        changed = [
+            names
+            for names, text in texts.items()
+            if names[2] not in now or not wire.same(now[names[2]], wire.loads(text))
+        ]
+        surplus = [names_of(user, namespace, key) for key in now if key not in entries]
+        write = (changed, lambda names: self._writer.write(names, texts[names], encrypt))
+        self._each([write, (surplus, self._writer.discard)], None)
+
+    def delete_many(
+        self, namespace: str, keys: Iterable[str], *, user: bool = False, progress: Progress | None = None
+    ) -> None:
+        """Delete many entries, several at a time; one request each. A key that is absent already counts as done.
+
+        ``progress`` and ``BulkError`` are as in ``set_many``.
+        """
+        if isinstance(keys, str):
+            raise TypeError("delete_many takes several keys, and would take a str for its letters: give it a list")
+        everything = [names_of(user, namespace, key) for key in dict.fromkeys(keys)]
+        self.check_writable()
+        self._each([(everything, self._writer.discard)], progress)
+
+    # --- the server ---------------------------------------------------------------------------------------------------
+
+    def version(self) -> tuple[int, int]:
+        """The server's version, like ``(2, 42)``; one request, the first time."""
+        return self._server.version()
+
+    def account(self) -> dict[str, Any]:
+        """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
+        return self._server.account()
+
+    # --- beneath ------------------------------------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """Raise ``ReadOnly`` where nothing may be written; sends nothing."""
+        if self.read_only:
+            raise errors.ReadOnly("this store was opened with read_only=True; nothing was sent")
+
+    def _each(self, phases: list[Phase], progress: Progress | None) -> None:
+        each(self._server, self.workers, phases, progress)
+
+
+def _space(user: bool, namespace: str) -> Names:
+    return store_of(user), wire.check_name(namespace, "namespace")

@@ -1,0 +1,101 @@
+"""Calls to one server that reach what they name, and what the server says of itself; imports transport and wire.
+
+Here since every operation on the stores begins with a name, and no name may ever reach another one's entry.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any
+
+from dhis2kv import errors, wire
+from dhis2kv.transport import Transport
+
+Names = tuple[str, ...]
+
+
+class Server:
+    """What ``Datastore`` and the rooms behind it ask: calls on names, checked for what the reply means."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self._version: tuple[int, int] | None = None
+        self._survives_proxies: bool | None = None
+
+    def call(
+        self, method: str, *names: str, query: str = "", body: str | None = None, once: bool = False
+    ) -> wire.Reply:
+        """The reply to a call on a store, a namespace or a key, if it is a success; raises the error that it means."""
+        self.reachable(names)
+        return wire.checked(self.transport.call(wire.call(method, *names, query=query, body=body, once=once)))
+
+    def reachable(self, names: Names) -> None:
+        """Make sure that a name with a registered extension arrives whole; raises ``Unaddressable``.
+
+        A proxy may undo the percent-encoding that protects it, and 2.44 then takes ``config.json`` for ``config``.
+        The text of a 404 tells what the server understood: the check asks once for a key that cannot exist, in a
+        namespace that cannot exist, so that it is harmless and no protection hides the text.
+        """
+        if len(names) == 1 or not wire.cut_by_proxies(names[-1]):
+            return
+        if self._survives_proxies is None:
+            unknown = f"x{secrets.token_hex(8)}"
+            reply = self.transport.call(wire.call("GET", wire.SHARED, unknown, f"{unknown}.json"))
+            whole = wire.understood(reply, f"{unknown}.json")
+            if whole is None:
+                wire.checked(reply)
+                raise reply.error(errors.ServerError, "the server does not say how it understands dotted names")
+            self._survives_proxies = whole
+        if not self._survives_proxies:
+            raise errors.Unaddressable(
+                f"{names[-1]!r} cannot be reached: a proxy before the server rewrites its address into that of"
+                f" {names[-1].partition('.')[0]!r}. Have the proxy pass paths unchanged (nginx: proxy_pass without a"
+                " path; Apache: nocanon), or use another name"
+            )
+
+    def version(self) -> tuple[int, int]:
+        """The server's version, like ``(2, 42)``; one request, the first time."""
+        if self._version is None:
+            reply = wire.checked(self.transport.call(wire.Call("GET", "/api/system/info", query="fields=version")))
+            info = reply.json()
+            found = re.match(r"(\d+)\.(\d+)", str(info.get("version")) if isinstance(info, dict) else "")
+            if not found:
+                raise reply.error(errors.ServerError, "the server does not tell its version")
+            self._version = int(found[1]), int(found[2])
+        return self._version
+
+    def account(self) -> dict[str, Any]:
+        """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
+        me = wire.checked(self.transport.call(wire.Call("GET", "/api/me", query="fields=id,username"))).json()
+        return dict(me)
+
+
+def store_of(user: bool) -> str:
+    return wire.USER if user else wire.SHARED
+
+
+def names_of(user: bool, namespace: str, key: str) -> Names:
+    return store_of(user), wire.check_name(namespace, "namespace"), wire.check_name(key)
+
+
+def new_names_of(user: bool, namespace: str, key: str) -> Names:
+    return store_of(user), wire.check_name(namespace, "namespace"), wire.check_new_key(key)
+
+
+def holdable(key: str) -> bool:
+    try:
+        wire.check_name(key)
+    except errors.InvalidKey:
+        return False
+    return True
+
+
+def shown(names: Names) -> str:
+    """An entry, as sentences call it."""
+    return "/".join(names[1:])
+
+
+def told(error: errors.Dhis2kvError, state: str) -> errors.Dhis2kvError:
+    """The same error about something that was sent, whose sentence says what the state is now."""
+    return type(error)(f"{error}; {state}", **{**error.__dict__, "sent": True})
