@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dhis2kv"
 
-LIBRARY = {"errors", "wire", "query", "transport", "cache", "datastore", "store"}
+LIBRARY = {"errors", "wire", "transport", "cache", "datastore", "store"}
 TESTING = {"emulator", "store", "testing"}
 
 # What a room may import of ours. Who may enter the store may enter what lies below it, to catch the errors, name the
@@ -18,10 +18,9 @@ MAY_IMPORT = {
     "__init__": LIBRARY | {"config", "aio"},
     "errors": set(),
     "wire": {"errors"},
-    "query": {"errors", "wire"},
     "transport": {"errors", "wire"},
     "cache": {"errors"},  # it tells an absence from an outage, and raises copies of either
-    "datastore": {"errors", "wire", "query", "transport", "cache"},
+    "datastore": {"errors", "wire", "transport"},
     "store": LIBRARY,
     "snapshot": LIBRARY,
     "config": LIBRARY,
@@ -37,7 +36,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 # The rooms that know no HTTP library.
-WITHOUT_HTTP = {"errors", "wire", "query", "cache", "snapshot", "config", "aio", "demo"}
+WITHOUT_HTTP = {"errors", "wire", "cache", "snapshot", "config", "aio", "demo"}
 
 
 def room_of(path):
@@ -76,3 +75,29 @@ def test_light_modules_load_no_http(module):
     """Importing the package, its facts or its pytest plugin does not load requests."""
     code = f"import sys, {module}; sys.exit('requests' in sys.modules or 'urllib3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_circles_at_import():
+    """No module waits, while it is imported, for one that waits for it."""
+    modules = {".".join(("dhis2kv", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in FILES}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    needs = {name: set(needed(path, name, modules)) for name, path in modules.items()}
+    done = set()
+    while ready := {name for name, wanted in needs.items() if wanted <= done and name not in done}:
+        done |= ready
+    assert needs.keys() - done == set()
+
+
+def needed(path, name, modules):
+    """What must have been imported before a module can be: not what its functions import, nor what types alone need."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            wanted = {
+                f"{module}.{alias.name}" if f"{module}.{alias.name}" in modules else module for alias in node.names
+            }
+            yield from wanted & modules.keys()

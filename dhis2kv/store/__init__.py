@@ -6,25 +6,13 @@ wire, transport, cache, datastore.
 
 from __future__ import annotations
 
-import os
-from collections.abc import (
-    Callable,
-    ItemsView,
-    Iterable,
-    Iterator,
-    KeysView,
-    Mapping,
-    MutableMapping,
-    ValuesView,
-)
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 import requests
 from requests.auth import HTTPBasicAuth
 
-from dhis2kv import errors, wire
+from dhis2kv import wire
 from dhis2kv.cache import Cache, CacheInfo, Place
 from dhis2kv.datastore import Datastore
 from dhis2kv.store.environment import variable
