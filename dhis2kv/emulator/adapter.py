@@ -9,7 +9,6 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
@@ -151,7 +150,7 @@ def _raw_response(reply: Reply, method: str, *, cut: bool) -> HTTPResponse:
     original.begin()
     return HTTPResponse(
         body=original,
-        headers=HTTPHeaderDict(original.msg.items()),
+        headers=original.msg.items(),  # type: ignore[arg-type]  # pairs, for names come more than once
         status=original.status,
         version=original.version,
         reason=original.reason,

@@ -26,6 +26,6 @@ def test_results_are_kept(emulator, store):
 
 def test_the_default_keys_are_refused(emulator, store):
     """cachetools' own keys are tuples, which no namespace takes for an absent key: it says so before any request."""
-    with pytest.raises(TypeError, match="a key is a str, not tuple"):
+    with pytest.raises(TypeError, match=r"a key is a str, not (tuple|_\w*Tuple)"):
         cachetools.cached(cache=store["memo"])(abs)(-1)
     assert sent(emulator) == []
