@@ -7,7 +7,8 @@
     emulator = Emulator("2.42")
     store = connect(emulator)
 
-``Emulator`` answers as a DHIS2 of that version does, from ``VERSIONS``. What tests use of it:
+``Emulator`` answers as a DHIS2 of that version does: the newest of a line, from ``VERSIONS``, or a release of it, as in
+``"2.42.5"``; those in ``RELEASES`` have faults or ways that the newest has no longer. What tests use of it:
 
 - ``load({namespace: {key: value}})`` and ``put(namespace, key, value)`` fill it without a request, with ``user=NAME``
   that account's own store; ``reset()`` empties it. ``add_user(name, password)`` adds an account to
@@ -26,12 +27,16 @@ from __future__ import annotations
 from typing import Any
 
 from dhis2kv.emulator import PROFILES, Emulator, Fault, LogRecord
+from dhis2kv.emulator import RELEASES as _RELEASES
 from dhis2kv.store import Store
 
-__all__ = ["VERSIONS", "Clock", "Emulator", "Fault", "LogRecord", "connect"]
+__all__ = ["RELEASES", "VERSIONS", "Clock", "Emulator", "Fault", "LogRecord", "connect"]
 
 #: The versions that can be emulated, oldest first.
 VERSIONS = tuple(PROFILES)
+
+#: Releases that do otherwise than the newest of their line. Every other release can be emulated as well.
+RELEASES = tuple(_RELEASES)
 
 
 class Clock:

@@ -262,7 +262,7 @@ def test_conflicts(message, lost):
 @pytest.mark.parametrize("version", ["2.36", "2.39"])
 def test_a_statement_that_fails_for_another_reason(emulator, ns):
     """Up to 2.39 "could not execute statement" is a lost race only where there is an entry."""
-    emulator.fail("put_race", method="POST")
+    emulator.fail("put_race", method="POST", duplicate=True)
     with pytest.raises(ServerError, match="could not execute statement"):
         ns.add("k", 1)
     assert "k" not in ns

@@ -33,7 +33,7 @@ def whoami(store: Store, form: str) -> None:
     type=click.Path(exists=True, dir_okay=False),
     help="Store the entries of this export that are absent.",
 )
-@click.option("--version", default="2.42", show_default=True, help="The DHIS2 to be, 2.36 to 2.44.")
+@click.option("--version", default="2.42", show_default=True, help="The DHIS2 to be: 2.36 to 2.44, or a release.")
 @click.option("--superuser", metavar="NAME:PASSWORD", default="admin:district", show_default=True)
 @click.option("--user", "users", metavar="NAME:PASSWORD", multiple=True, help="An ordinary account; repeatable.")
 def serve(

@@ -5,5 +5,6 @@ from .emulator import Emulator
 from .faults import Fault
 from .messages import Reply, Request
 from .profiles import PROFILES
+from .releases import RELEASES
 
-__all__ = ["PROFILES", "Emulator", "Fault", "LogRecord", "Reply", "Request"]
+__all__ = ["PROFILES", "RELEASES", "Emulator", "Fault", "LogRecord", "Reply", "Request"]

@@ -97,20 +97,24 @@ class Accounts:
 
     # Tokens
 
-    def create_token(self, owner: Account, expires: float) -> Token:
-        """A new personal access token of an account."""
+    def create_token(self, owner: Account, expires: float, methods: frozenset[str] | None) -> Token:
+        """A new personal access token of an account, for requests of these methods (None: of all)."""
         secret = "".join(secrets.choice(_ALPHABET) for _ in range(44))
-        token = Token(new_uid(), f"d2p_{secret}{_checksum(secret)}", owner.name, expires)
+        token = Token(new_uid(), f"d2p_{secret}{_checksum(secret)}", owner.name, expires, methods)
         self.storage.add_token(token)
         return token
 
     # Signing in
 
-    def sign_in(self, headers: dict[str, str], base: str, *, public: bool) -> SignIn:
+    def sign_in(self, method: str, headers: dict[str, str], base: str, *, public: bool) -> SignIn:
         """Who a request comes from; ``public`` paths are answered to anybody."""
         session = self._session(headers.get("cookie", ""))
         scheme, _, credentials = headers.get("authorization", "").strip().partition(" ")
-        found = self._by_header(scheme.lower(), credentials.strip(), session, headers)
+        found: SignIn | None
+        if scheme.lower() == "apitoken" and self.profile.token_sign_in:
+            found = self._token(credentials.strip(), method)
+        else:
+            found = self._by_header(scheme.lower(), credentials.strip(), session, headers)
         if found is None and session and session.account:
             found = SignIn(self.users[session.account])
         attempted = found is not None
@@ -137,8 +141,6 @@ class Accounts:
         """What the Authorization header comes to; None where it says nothing that this version listens to."""
         if scheme == "basic":
             return self._basic(credentials, session, headers)
-        if scheme == "apitoken" and self.profile.token_sign_in:
-            return self._token(credentials)
         if scheme == "bearer" and self.profile.bearer_is_oauth:
             error = {"error": "invalid_token", "error_description": "Invalid access token"}
             reply = json_reply(401, error)
@@ -161,7 +163,7 @@ class Accounts:
             session.account = None
         return SignIn(refusal=self._unauthorized(headers))
 
-    def _token(self, key: str) -> SignIn:
+    def _token(self, key: str, method: str) -> SignIn:
         if self.profile.token_checksum and not _has_checksum(key):
             return SignIn(refusal=self._token_refused(400, "Checksum validation failed"))
         token = self.storage.token(key)
@@ -169,6 +171,9 @@ class Accounts:
             return SignIn(refusal=self._token_refused(401, "The API token does not exists."))
         if token.expires <= self.clock():
             return SignIn(refusal=self._token_refused(401, "Failed to authenticate API token, token has expired."))
+        if token.methods is not None and method not in token.methods:
+            refused = "Failed to authenticate API token, request http method is not allowed."
+            return SignIn(refusal=self._token_refused(401, refused))
         return SignIn(self.users[token.owner])
 
     def _token_refused(self, status: int, message: str) -> Reply:
@@ -205,8 +210,7 @@ class Accounts:
     def _starts_anonymous_session(self, attempted: bool, headers: dict[str, str]) -> bool:
         kind = self.profile.anonymous_session
         if kind == "saved request":  # a browser's request, remembered until it has signed in
-            accept = headers.get("accept", "*/*")
-            return not attempted and not _is_script(headers) and "application/json" not in accept
+            return not attempted and not _is_script(headers) and "text/html" in headers.get("accept", "")
         return kind == "always" or (kind == "anonymous" and not attempted)
 
     def open_session(self, account: str | None) -> str:

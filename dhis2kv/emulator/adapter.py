@@ -16,7 +16,7 @@ from urllib3.response import HTTPResponse
 from urllib3.util import Timeout
 
 from .core import Core
-from .messages import Reply, Request, reason
+from .messages import Reply, Request
 
 
 def session_for(emulator: Core) -> requests.Session:
@@ -143,7 +143,7 @@ class _Socket:
 
 def _raw_response(reply: Reply, method: str, *, cut: bool) -> HTTPResponse:
     """A urllib3 response, parsed from the bytes of the reply as from a socket."""
-    lines = [f"HTTP/1.1 {reply.status} {reason(reply.status)}", *(f"{k}: {v}" for k, v in reply.headers), "", ""]
+    lines = [f"HTTP/1.1 {reply.status} ", *(f"{k}: {v}" for k, v in reply.headers), "", ""]
     body = memoryview(reply.body)
     wire = _Wire("\r\n".join(lines).encode("latin-1"), body[: len(body) // 2] if cut else body)
     original = http.client.HTTPResponse(_Socket(wire), method=method)  # type: ignore[arg-type]  # it only makes a file

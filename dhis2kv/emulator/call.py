@@ -44,6 +44,7 @@ class Call:
     parameters: list[tuple[str, str]]
     base: str
     account: Account | None = None
+    unsecured: bool = False  # the path is outside what asks who somebody is
     forced: str | None = None
     cache_control: str | None = None
 
@@ -56,6 +57,8 @@ class Call:
     def user(self) -> Account:
         """Who is asking; refuses an anonymous call, which only public paths let come so far."""
         if self.account is None:
+            if self.unsecured:
+                raise Refusal(409, "No authentication found")
             if self.profile.anonymous_is_refused:
                 raise Refusal(409, "Authentication principal is not supported; principal:anonymousUser")
             raise Refusal(500, None)
@@ -82,13 +85,9 @@ class Call:
 
     def mistyped(self, name: str, value: str, kind: str) -> Refusal:
         """The refusal of a query parameter that is not of its type."""
-        if self.profile.error_codes:
+        if self.profile.mistyped_is_explained:
             return Refusal(400, f"Value '{value}' is not valid for parameter {name}. It should be of type {kind}")
         return Refusal(self.profile.bad_date_status, f"Invalid {kind} value [{value}]")
-
-    def code(self, code: str) -> str | None:
-        """An error code, in the versions that have them."""
-        return code if self.profile.error_codes else None
 
     # Media types
 

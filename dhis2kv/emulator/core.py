@@ -90,7 +90,7 @@ class Core:
         with self._lock:
             reply, account = self._answer(request, headers)
             self._record(request, reply.status, account)
-        if reply.status != 304:
+        if reply.status != 304 and (request.method != "HEAD" or self.profile.head_has_length):
             reply.headers.append(("Content-Length", str(len(reply.body))))
         reply.headers.append(("Date", formatdate(self._now(), usegmt=True)))
         if request.method == "HEAD":
@@ -110,20 +110,25 @@ class Core:
             return page_reply(404), None
         if self.profile.ping_route and below == "/api/ping":
             return self._ping(headers), None
-        signed = self._sign_in(headers, below, base)
+        decoded = paths.decode_path(below)
+        suffix = self.profile.unsecured_suffix
+        unsecured = suffix is not None and decoded.startswith("/api/") and decoded.endswith(suffix)
+        signed = SignIn() if unsecured else self._sign_in(request.method, headers, decoded, base)
         if signed.refusal:
             reply = signed.refusal
         else:
             parameters = paths.parameters(query)
-            call = Call(self._server, request.method, headers, request.body, parameters, base, signed.account)
+            call = Call(
+                self._server, request.method, headers, request.body, parameters, base, signed.account, unsecured
+            )
             reply = routing.answer(call, below)
         if signed.cookie:
             reply.headers.append(self._cookie(signed.cookie))
         return reply, signed.account.name if signed.account else None
 
-    def _sign_in(self, headers: dict[str, str], path: str, base: str) -> SignIn:
+    def _sign_in(self, method: str, headers: dict[str, str], path: str, base: str) -> SignIn:
         public = self.profile.public_suffixes and _PUBLIC.fullmatch(path) is not None
-        return self._server.accounts.sign_in(headers, base, public=public)
+        return self._server.accounts.sign_in(method, headers, base, public=public)
 
     def _below_context(self, path: str) -> str | None:
         if not self.context_path:

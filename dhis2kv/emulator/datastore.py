@@ -27,7 +27,7 @@ class DataStore(Store):
 
     def __init__(self, call: Call) -> None:
         super().__init__(call, GLOBAL, call.profile.texts)
-        if call.profile.anonymous_is_refused:
+        if call.profile.anonymous_is_refused and not call.unsecured:  # these are refused by what they reach for
             call.require_user()
 
     def find(self, namespace: str, key: str) -> Entry | None:
@@ -57,6 +57,9 @@ class DataStore(Store):
             self.call.cache_control = NO_STORE
         self._check_namespace(namespace)
         reader = self._reader() if self.profile.sharing_on_lists else None
+        missed = since is not None and self.profile.empty_listing_is_missing
+        if missed and next(self.storage.keys(GLOBAL, namespace, reader, since), None) is None:
+            raise self.missing_namespace(namespace)
         return self.listing(self.storage.keys(GLOBAL, namespace, reader, since))
 
     def _check_namespace(self, namespace: str) -> None:

@@ -11,7 +11,7 @@ from .accounts import Account, new_uid
 from .core import Core
 from .faults import Fault
 from .jsonb import to_jsonb
-from .profiles import PROFILES
+from .releases import profile_of
 from .storage import GLOBAL, Entry
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Emulator(Core):
     ``log`` has a record of every request and ``requests`` their number; ``latency`` is added to every reply, in
     seconds; ``down`` lets every connection be refused; ``sleep`` is what the hosts wait with.
 
-    :param version: "2.36" to "2.44"
+    :param version: "2.36" to "2.44", the newest of each line; or a release, as in "2.42.5"
     :param db: the SQLite file to keep entries and tokens in; in memory by default
     :param clock: seconds since 1970; dates, sessions and tokens go by it
     :param context_path: where the server lives, as in "/dhis"
@@ -44,16 +44,14 @@ class Emulator(Core):
         clock: Callable[[], float] = time.time,
         context_path: str = "",
     ) -> None:
-        if version not in PROFILES:
-            raise ValueError(f"No DHIS2 {version!r} to emulate; there are {', '.join(PROFILES)}.")
-        super().__init__(PROFILES[version], db, clock, context_path)
+        super().__init__(profile_of(version), db, clock, context_path)
         self.add_user("admin", "district", superuser=True)
 
     # Filling and watching
 
     @property
     def version(self) -> str:
-        """The DHIS2 version that is emulated, as in "2.42"."""
+        """The DHIS2 version that is emulated, as it was named: "2.42", or "2.42.5"."""
         return self.profile.version
 
     def add_user(self, name: str, password: str, *, superuser: bool = False, authorities: Iterable[str] = ()) -> None:

@@ -143,6 +143,7 @@ class Query:
         include_all = given.include_all()
         page, page_size = given.number("page", 1), given.number("pageSize", 50)
         paging, headless = given.boolean("paging", True), given.boolean("headless", False)
+        headless = headless or (profile.unpaged_is_headless and not paging)
         any_filter = given.any_filter()
         fields = Field.parse_all(given.joined("fields", ""), profile)
         order = Order.parse(given.joined("order", KEY))
@@ -177,7 +178,8 @@ class Query:
             entries = self._page(self._sorted((row, print_entry(row)) for row in found))
         body = bytearray()
         if not self.headless:
-            body += b'{"pager":{"page":%d,"pageSize":%d},"entries":' % (self.page, self.page_size)
+            comma = b"," if self.profile.pager_has_comma else b""
+            body += b'{"pager":{"page":%d,"pageSize":%d%b},"entries":' % (self.page, self.page_size, comma)
         body += b"["
         for number, entry in enumerate(entries):
             if number:

@@ -117,13 +117,13 @@ class Fault:
 
 def _lost_put(request: Request, profile: Profile, *, duplicate: bool) -> Reply:
     namespace, key = request.target.partition("?")[0].rstrip("/").split("/")[-2:]
-    if profile.database_refusal_text:
-        status = profile.database_refusal_status
-        return json_reply(status, web_message(status, profile.database_refusal_text), profile.error_type)
     if duplicate:
-        return json_reply(409, web_message(409, _DUPLICATE.format(ns=namespace, key=key)), profile.error_type)
+        status = profile.database_refusal_status
+        text = profile.database_refusal_text or _DUPLICATE.format(ns=namespace, key=key)
+        return json_reply(status, web_message(status, text), profile.error_type)
     text = profile.texts.key_exists.format(ns=namespace, key=key)
-    return json_reply(409, web_message(409, text, errorCode="E1004"), profile.error_type)
+    code = "E1004" if "E1004" in profile.texts.codes else None
+    return json_reply(409, web_message(409, text, errorCode=code), profile.error_type)
 
 
 def _finished(reply: Reply, method: str) -> Reply:

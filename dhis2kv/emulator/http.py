@@ -16,7 +16,7 @@ from typing import Any
 
 from .core import Core
 from .faults import Delivery
-from .messages import Reply, Request, page_reply, reason
+from .messages import Reply, Request, page_reply
 
 _REQUEST_LINE = re.compile(r"(\S+) +(\S+) +(HTTP/1\.[01])")
 _LINE_LIMIT = 65536
@@ -152,7 +152,7 @@ class _Connection(socketserver.StreamRequestHandler):
     def _send(self, reply: Reply, *, head: bool, close: bool) -> None:
         end = [("Connection", "close")] if close else []
         lines = [f"{name}: {value}\r\n" for name, value in (*reply.headers, *end)]
-        start = f"HTTP/1.1 {reply.status} {reason(reply.status)}\r\n"
+        start = f"HTTP/1.1 {reply.status} \r\n"  # Tomcat leaves the reason phrase out, and the blank before it not
         parts = [memoryview(f"{start}{''.join(lines)}\r\n".encode("latin-1"))]
         if not head:
             parts.append(memoryview(reply.body))

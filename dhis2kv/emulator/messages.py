@@ -18,7 +18,7 @@ XML = "application/xml"
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
-# The servlet API's names where Python's differ.
+# The servlet API's names where Python's differ. They stand in messages only: a status line has none.
 _REASONS = {302: "Found", 413: "Payload Too Large"}
 
 

@@ -1,7 +1,8 @@
 """What differs between the DHIS2 versions that the emulator can be: facts with names, one profile per version.
 
 Behaviour reads a fact (``profile.put_creates``) and never compares versions, so that what a version does can be read
-here in one place, and a new version is a new row.
+here in one place, and a new version is a new row. These are the tips of the release branches; what earlier releases of
+a line did otherwise is in ``releases``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Texts:
     updated: str = "Key updated: '{key}'"
     deleted: str = "Key '{key}' deleted from namespace '{ns}'"
     namespace_deleted: str = "Namespace deleted: '{ns}'"
+    codes: tuple[str, ...] = ("E1003", "E1004", "E1005")  # the error codes that come with them
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,15 @@ class Profile:
     """The facts of one version. The defaults are those of the newest; the older ones say where they differ."""
 
     version: str
-    release: str
+    release: str  # as the server names it
+    build_day: str
+    revision: str
     api_versions: range
 
     # Tomcat, the firewall, and how a path finds its handler
     invalid_utf8_is_refused: bool = True
     firewall_status: int = 400
+    head_has_length: bool = True
     cuts_any_suffix: bool = True  # of the last segment; else only a registered one
     slashed_get_is_no_store: bool = False  # a path that ends with a slash has no ETag
     wrong_context_redirects: bool = True
@@ -54,7 +59,6 @@ class Profile:
 
     # The shape of messages
     error_type: str = JSON
-    error_codes: bool = True  # E1003, E1004, E1005
     read_denied_code: str | None = "E1006"
     errors_are_always_private: bool = False  # even where a list had said no-store
     xml_messages: bool = False  # messages to clients that take XML and no JSON
@@ -64,10 +68,13 @@ class Profile:
     content_type_missing_text: str = "Content-Type is not supported"
     unmanaged_sharing_code: str | None = "E1006"
     missing_object_is_private: bool = False  # the 404 of GET /api/sharing
+    unreadable_object_is_missing: bool = False  # to /api/sharing
 
     # Routes and their parameters
     keys_route: bool = True
     user_keys_route: bool = True
+    unpaged_is_headless: bool = False  # the entries query with paging=false
+    pager_has_comma: bool = False  # one too many, so that the answer is no JSON
     entries_query: bool = True
     user_entries_query: bool = True
     protections_route: bool = True
@@ -78,7 +85,10 @@ class Profile:
     me_is_no_store: bool = False
     me_has_username: bool = True
     info_fields: bool = True  # /api/system/info?fields=
+    tokens_break_me: bool = False  # /api/me of an account that has tokens
     sharing_cache: str = "no-cache"
+    empty_listing_is_missing: bool = False  # 404 where no key is as new as lastUpdated
+    mistyped_is_explained: bool = True  # a parameter that is not of its type
     bad_date_status: int = 400
     bad_date_text: str = "Value '{value}' is not valid for parameter lastUpdated. Invalid format: \"{value}\""
 
@@ -105,6 +115,7 @@ class Profile:
 
     # The per-user store
     username_parameter: str | None = "username"  # as the refusal calls it; None: not listened to
+    user_update_is_of_all: bool = False  # DHIS2-21740: the SQL that updates an entry knows no account
     user_entry_is_no_store: bool = False
     user_lists_decide_late: bool = False  # no-store only where there is a list
     user_update_status: int = 200
@@ -125,9 +136,9 @@ class Profile:
 
     # metaData
     metadata_value: bool = False
-    metadata_external: bool = False  # external access, and sharing in its older form beside
+    metadata_accesses: bool = False  # sharing in its older form beside
     metadata_access: bool = True
-    metadata_externalize: bool = False
+    external_access: bool = False  # everything that shows sharing says that it is not shared without sign-in
     metadata_favorites: bool = False
 
     # Signing in
@@ -136,14 +147,18 @@ class Profile:
     api_key_response: str = "ObjectReport"
     token_checksum: bool = True
     token_failure_has_message: bool = True
+    token_methods: tuple[str, ...] | None = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")  # None: no check
     bearer_is_oauth: bool = False  # Bearer tokens are refused in the words of OAuth
     unauthorized_has_message: bool = True
     unauthorized_asks_for_basic: bool = False  # instead of leading to the login page
     login_location: str = "{base}/login/"
-    anonymous_session: str = "never"  # to whom a refusal gives one: "always", "anonymous", "saved request"
+    anonymous_session: str = (
+        "never"  # to whom a refusal gives one: "always", "anonymous", "saved request" (of a browser)
+    )
     session_renews_cookie: bool = False  # every reply within a session sets its cookie again
     bad_password_ends_session: bool = False
     public_suffixes: bool = True  # paths that end like public ones need no sign-in
+    unsecured_suffix: str | None = None  # paths that end so know of no sign-in, whoever asks
     anonymous_is_refused: bool = True  # by the handlers then, with 409
 
     # The two stores' texts
@@ -165,21 +180,27 @@ _SMS_CONFIG = Protection("sms-config", "RESTRICTED", "RESTRICTED", ("F_MOBILE_SE
 _V44 = Profile(
     version="2.44",
     release="2.44-SNAPSHOT",
+    build_day="2026-08-21",
+    revision="3f8c14a",
     api_versions=range(28, 45),
     cuts_any_suffix=False,
     system_ping_cache="no-store",
     login_location="{context}/login/",
     session_renews_cookie=True,
+    unsecured_suffix="/loginConfig",
     protections=(_ANDROID_SETTINGS, _METADATASTORE, _ORG_UNIT_PROFILE, _CAPTURE, _SETTINGS_TRANSLATIONS, _SMS_CONFIG),
 )
 _V43 = replace(
     _V44,
     version="2.43",
     release="2.43.2-SNAPSHOT",
+    build_day="2026-08-21",
+    revision="7eb8226",
     api_versions=range(28, 44),
     cuts_any_suffix=True,
     system_ping_cache="no-cache, no-store, max-age=0, must-revalidate",
     json_checks_hex_digits=True,
+    unsecured_suffix=None,
     login_location="{base}/login/",
     metadata_favorites=True,
 )
@@ -187,6 +208,8 @@ _V42 = replace(
     _V43,
     version="2.42",
     release="2.42.7-SNAPSHOT",
+    build_day="2026-08-22",
+    revision="74bc573",
     api_versions=range(28, 43),
     login_location="{base}/dhis-web-login/",
     session_renews_cookie=False,
@@ -195,8 +218,11 @@ _V41 = replace(
     _V42,
     version="2.41",
     release="2.41.10-SNAPSHOT",
+    build_day="2026-08-21",
+    revision="7b5e54c",
     invalid_utf8_is_refused=False,
     firewall_status=500,
+    head_has_length=False,
     slashed_get_is_no_store=True,
     wrong_context_redirects=False,
     root_location="dhis-web-commons-about/redirect.action",
@@ -219,6 +245,8 @@ _V40 = replace(
     _V41,
     version="2.40",
     release="2.40.13-SNAPSHOT",
+    build_day="2026-08-04",
+    revision="0d20d50",
     missing_object_is_private=True,
     login_config_route=False,
     put_without_body_deletes=False,
@@ -226,8 +254,8 @@ _V40 = replace(
     path_and_roll=False,
     put_checks_json=False,
     query_mistyped_text="null",
-    metadata_external=True,
-    metadata_externalize=True,
+    metadata_accesses=True,
+    external_access=True,
     token_checksum=False,
     token_failure_has_message=False,
     login_location="{base}/dhis-web-commons/security/login.action",
@@ -238,8 +266,10 @@ _V39 = replace(
     _V40,
     version="2.39",
     release="2.39.11-SNAPSHOT",
+    build_day="2026-06-10",
+    revision="f35db6e",
     api_versions=range(28, 41),
-    error_codes=False,
+    mistyped_is_explained=False,
     user_keys_route=False,
     user_entries_query=False,
     bad_date_text="Value {value} is not a valid Date.",
@@ -265,8 +295,11 @@ _V39 = replace(
     protections=(_ANDROID_SETTING, _METADATASTORE, _ORG_UNIT_PROFILE, _CAPTURE),
     hidden_query_is_empty=True,
     metadata_access=False,
+    token_methods=None,
     anonymous_session="always",
+    texts=Texts(codes=()),
     user_texts=Texts(
+        codes=(),
         key_missing="The key '{key}' was not found in the namespace '{ns}'.",
         namespace_missing="The namespace '{ns}' was not found.",
         key_exists="The key '{key}' already exists in the namespace '{ns}'.",
@@ -280,6 +313,8 @@ _V38 = replace(
     _V39,
     version="2.38",
     release="2.38.8-SNAPSHOT",
+    build_day="2026-06-09",
+    revision="dae7d1c",
     api_versions=range(28, 40),
     xml_messages=True,
     keys_route=False,
@@ -297,6 +332,8 @@ _V37 = replace(
     _V38,
     version="2.37",
     release="2.37.11-SNAPSHOT",
+    build_day="2026-06-10",
+    revision="94e95cb",
     api_versions=range(28, 39),
     entries_query=False,
     me_is_no_store=True,
@@ -316,6 +353,8 @@ _V36 = replace(
     _V37,
     version="2.36",
     release="2.36.14-SNAPSHOT",
+    build_day="2023-12-05",
+    revision="cd9dde9",
     api_versions=range(28, 37),
     errors_are_always_private=True,
     messages_follow_accept=False,
@@ -339,6 +378,7 @@ _V36 = replace(
     unauthorized_asks_for_basic=False,
     bad_password_ends_session=True,
     texts=Texts(
+        codes=(),
         key_missing="The key '{key}' was not found in the namespace '{ns}'.",
         namespace_missing="The namespace '{ns}' was not found.",
         key_exists="The key '{key}' already exists on the namespace '{ns}'.",

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from .emulator import Emulator
-from .profiles import PROFILES
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -42,6 +41,7 @@ def serve_forever(
     :param host: the loopback unless given; another address is warned about on stderr
     :param db: the file to keep data in; without it they are gone at the end
     :param seed: a JSON file whose entries are stored where they are absent; see :func:`load_seed`
+    :param version: as :class:`Emulator` takes it: "2.42", or a release, "2.42.5"
     :param superuser: NAME:PASSWORD of the account with all authorities
     :param users: NAME:PASSWORD of ordinary accounts
     :raises ValueError: where one of these cannot be used; the sentence says which
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", help="an address to listen on; the loopback by default")
     parser.add_argument("--db", metavar="FILE", help="keep the data in this file")
     parser.add_argument("--seed", metavar="FILE", help="store the entries of this export that are absent")
-    parser.add_argument("--version", choices=PROFILES, default="2.42", help="the DHIS2 to be")
+    parser.add_argument("--version", default="2.42", help="the DHIS2 to be: 2.36 to 2.44, or a release, as in 2.42.5")
     parser.add_argument("--superuser", metavar="NAME:PASSWORD", default=DEFAULT_SUPERUSER)
     parser.add_argument("--user", metavar="NAME:PASSWORD", action="append", default=[], dest="users")
     try:

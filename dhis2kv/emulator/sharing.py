@@ -22,6 +22,8 @@ def protection_of(profile: Profile, namespace: str) -> Protection | None:
 
 def may_enter(call: Call, namespace: str, *, write: bool) -> bool:
     """Whether a protected namespace is open to the caller; False where it is hidden, refused where restricted."""
+    if call.unsecured:
+        call.require_user()
     protection = protection_of(call.profile, namespace)
     kind = protection and (protection.writes if write else protection.reads)
     if protection is None or kind == "NONE":
@@ -66,12 +68,12 @@ def metadata(call: Call, entry: Entry, times: tuple[str, str]) -> dict[str, obje
     """The answer of ``/metaData``; ``times`` are created and last updated as the server prints them."""
     profile = call.profile
     creator, updater = _person(call, entry.creator), _person(call, entry.updater)
-    external = {"external": False} if profile.metadata_external else {}
+    external = {"external": False} if profile.external_access else {}
     found: dict[str, object] = {"created": times[0], "lastUpdated": times[1], "translations": []}
-    if profile.metadata_external:
+    if profile.metadata_accesses:
         found |= {"externalAccess": False, "publicAccess": entry.public}
     found["createdBy"] = creator
-    if profile.metadata_external:
+    if profile.metadata_accesses:
         found |= {"userGroupAccesses": [], "userAccesses": _user_accesses(call, entry)}
     if profile.metadata_favorites:
         found["favorites"] = []
@@ -91,7 +93,7 @@ def metadata(call: Call, entry: Entry, times: tuple[str, str]) -> dict[str, obje
 
 def _access(call: Call, entry: Entry) -> dict[str, bool]:
     write = can_write(call.user, entry)
-    external = {"externalize": call.user.superuser} if call.profile.metadata_externalize else {}
+    external = {"externalize": call.user.superuser} if call.profile.external_access else {}
     read = can_read(call.user, entry)
     return {"manage": write, **external, "write": write, "read": read, "update": write, "delete": write}
 
@@ -107,8 +109,8 @@ def get_sharing(call: Call) -> Reply:
     """GET /api/sharing: the sharing dialog's data of one entry."""
     entry = _shared_object(call, thrown=True)
     if not can_read(call.user, entry):
-        raise _unmanaged(call)
-    external = call.profile.metadata_external
+        raise _unmanaged(call, entry)
+    external = call.profile.external_access
     shown: dict[str, object] = {
         "id": entry.uid,
         "publicAccess": entry.public,
@@ -129,7 +131,7 @@ def put_sharing(call: Call) -> Reply:
     call.check_content_type()
     entry = _shared_object(call, thrown=False)
     if not can_write(call.user, entry):
-        raise _unmanaged(call)
+        raise _unmanaged(call, entry)
     wanted = _wanted(call)
     public = wanted.get("publicAccess")
     _check_access(public, "public access")
@@ -182,8 +184,14 @@ def _shared_object(call: Call, *, thrown: bool) -> Entry:
         call.cache_control = ""  # neither private nor anything else
     if kind != "dataStore":
         raise Refusal(409, f"Type {kind} is not supported.", thrown=thrown)
-    raise Refusal(404, f"Object of type {kind} with ID {uid} was not found.", thrown=thrown)
+    raise _no_object(kind, str(uid), thrown=thrown)
 
 
-def _unmanaged(call: Call) -> Refusal:
+def _no_object(kind: str, uid: str, *, thrown: bool) -> Refusal:
+    return Refusal(404, f"Object of type {kind} with ID {uid} was not found.", thrown=thrown)
+
+
+def _unmanaged(call: Call, entry: Entry) -> Refusal:
+    if call.profile.unreadable_object_is_missing and not can_read(call.user, entry):
+        return _no_object("dataStore", entry.uid, thrown=False)
     return Refusal(403, "You do not have manage access to this object.", call.profile.unmanaged_sharing_code)

@@ -27,8 +27,10 @@ CREATE TABLE IF NOT EXISTS entry (
     UNIQUE (owner, namespace, key));
 CREATE INDEX IF NOT EXISTS entry_uid ON entry (uid);
 CREATE TABLE IF NOT EXISTS token (
-    uid TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, expires REAL NOT NULL);
+    uid TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, expires REAL NOT NULL, methods TEXT);
 """
+# Columns that came later than their tables: a file of an earlier version of this package gets them when it is opened.
+_ADDED = {"token": {"methods": "TEXT"}}
 _COLUMNS = "namespace, key, uid, value, secret, created, updated, creator, updater, public, users, owner"
 
 
@@ -56,12 +58,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Token:
-    """A personal access token; ``expires`` is in seconds since 1970."""
+    """A personal access token; ``expires`` is in seconds since 1970, ``methods`` are those that it signs in for."""
 
     uid: str
     key: str
     owner: str
     expires: float
+    methods: frozenset[str] | None = None
 
 
 class Storage:
@@ -75,6 +78,10 @@ class Storage:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
+        for table, columns in _ADDED.items():
+            known = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
+            for name in columns.keys() - known:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
     def close(self) -> None:
         """Close the database."""
@@ -114,6 +121,11 @@ class Storage:
         sql = f"SELECT {_COLUMNS} FROM entry WHERE owner = ? AND namespace = ? AND key = ?"  # noqa: S608 - constants
         row = self._db.execute(sql, (owner, namespace, key)).fetchone()
         return _entry(row) if row else None
+
+    def of_all_accounts(self, namespace: str, key: str) -> list[Entry]:
+        """The entries of that name in every account's own store."""
+        sql = f"SELECT {_COLUMNS} FROM entry WHERE namespace = ? AND key = ? AND owner != ?"  # noqa: S608 - constants
+        return [_entry(row) for row in self._db.execute(sql, (namespace, key, GLOBAL))]
 
     def by_uid(self, uid: str) -> Entry | None:
         """The entry of dataStore with this uid."""
@@ -165,12 +177,21 @@ class Storage:
 
     def add_token(self, token: Token) -> None:
         """Store a new token."""
-        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?)", (token.uid, token.key, token.owner, token.expires))
+        methods = None if token.methods is None else " ".join(sorted(token.methods))
+        values = (token.uid, token.key, token.owner, token.expires, methods)
+        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?, ?)", values)
 
     def token(self, key: str) -> Token | None:
         """The token with this key."""
-        row = self._db.execute("SELECT uid, key, owner, expires FROM token WHERE key = ?", (key,)).fetchone()
-        return Token(*row) if row else None
+        row = self._db.execute("SELECT uid, key, owner, expires, methods FROM token WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        uid, key, owner, expires, methods = row
+        return Token(uid, key, owner, expires, None if methods is None else frozenset(methods.split()))
+
+    def has_token(self, owner: str) -> bool:
+        """Whether an account has any token."""
+        return self._db.execute("SELECT 1 FROM token WHERE owner = ? LIMIT 1", (owner,)).fetchone() is not None
 
 
 def _readable(owner: str, namespace: str, reader: Reader | None) -> tuple[str, tuple[str | float, ...]]:

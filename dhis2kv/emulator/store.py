@@ -26,17 +26,21 @@ class Store:
         self.profile, self.storage = call.profile, call.server.storage
         self.cache = call.server.texts[owner == GLOBAL]
 
+    def code(self, code: str) -> str | None:
+        """An error code, in the versions whose messages have it."""
+        return code if code in self.texts.codes else None
+
     def missing(self, namespace: str, key: str) -> Refusal:
         """The refusal for a key that is not there."""
-        return Refusal(404, self.texts.key_missing.format(ns=namespace, key=key), self.call.code("E1005"))
+        return Refusal(404, self.texts.key_missing.format(ns=namespace, key=key), self.code("E1005"))
 
     def missing_namespace(self, namespace: str) -> Refusal:
         """The refusal for a namespace that is not there."""
-        return Refusal(404, self.texts.namespace_missing.format(ns=namespace), self.call.code("E1005"))
+        return Refusal(404, self.texts.namespace_missing.format(ns=namespace), self.code("E1005"))
 
     def exists(self, namespace: str, key: str) -> Refusal:
         """The refusal to create a key twice."""
-        return Refusal(409, self.texts.key_exists.format(ns=namespace, key=key), self.call.code("E1004"))
+        return Refusal(409, self.texts.key_exists.format(ns=namespace, key=key), self.code("E1004"))
 
     def look(self, namespace: str, key: str) -> Entry | None:
         """The entry of that name, if there is one."""
@@ -58,7 +62,7 @@ class Store:
         try:
             jsonb.check(text, self.profile)
         except jsonb.InvalidJson as error:
-            raise Refusal(400, self.texts.invalid_json.format(key=key), self.call.code("E1003")) from error
+            raise Refusal(400, self.texts.invalid_json.format(key=key), self.code("E1003")) from error
 
     def required_text(self) -> str:
         """The body, where the version insists on one."""
@@ -102,23 +106,26 @@ class Store:
         self.storage.update(entry)
         self.cache.wrote(entry.owner, entry.namespace, entry.key, text)
 
+    def rows_of_update(self, entry: Entry) -> list[Entry]:
+        """The rows that the SQL of an update means."""
+        return [entry]
+
     def _change_by_sql(self, entry: Entry) -> None:
         """From 2.41 on one statement changes the plain value: neither the encrypted one nor the date."""
         text, path, roll = self.call.text(), self.call.parameter("path") or None, self._roll()
+        rows = self.rows_of_update(entry)
         if text is None and path is None:
-            self.storage.delete(entry.owner, entry.namespace, entry.key)
+            for row in rows:
+                self.storage.delete(row.owner, row.namespace, row.key)
             self.cache.clear()
             return
-        try:
-            if roll is not None:
-                entry.value = jsonb.roll(entry.value, text, roll, path)
-            elif path is not None:
-                entry.value = jsonb.set_path(entry.value, path, text)
-            else:
-                entry.value = jsonb.to_jsonb(text or "")
+        try:  # of all rows before any is written: a statement changes all of them, or none
+            for row in rows:
+                row.value = _updated(row.value, text, path, roll)
         except jsonb.DatabaseRefusal as error:
             raise self._refused(str(error)) from error
-        self.storage.update(entry)
+        for row in rows:
+            self.storage.update(row)
         self.cache.clear()
 
     def _roll(self) -> int | None:
@@ -181,3 +188,12 @@ class Store:
             return Query.parse(self.call.parameters, self.profile)
         except QueryError as error:
             raise Refusal(error.status, error.message, error.error_code) from error
+
+
+def _updated(value: str | None, text: str | None, path: str | None, roll: int | None) -> str | None:
+    """What the SQL of an update makes of a row's value."""
+    if roll is not None:
+        return jsonb.roll(value, text, roll, path)
+    if path is not None:
+        return jsonb.set_path(value, path, text)
+    return jsonb.to_jsonb(text or "")

@@ -30,7 +30,8 @@ def system_info(call: Call) -> Reply:
         "dateFormat": "yyyy-mm-dd",
         "serverDate": now,
         "version": call.profile.release,
-        "revision": "emulated",
+        "revision": call.profile.revision,
+        "buildTime": f"{call.profile.build_day}T06:00:00.000",
         "systemName": "DHIS 2",
     }
     return json_reply(200, _only(call, info) if call.profile.info_fields else info)
@@ -45,6 +46,8 @@ def login_config(call: Call) -> Reply:
 def me(call: Call) -> Reply:
     """GET /api/me"""
     user = call.user
+    if call.profile.tokens_break_me and call.server.storage.has_token(user.name):
+        raise Refusal(500, "org.hisp.dhis.security.apikey.ApiToken cannot be serialized")
     if call.profile.me_is_no_store:
         call.cache_control = NO_STORE
     first, _, last = user.display_name.partition(" ")
@@ -80,7 +83,7 @@ def create_token(call: Call) -> Reply:
         raise Refusal(400, str(error)) from error
     expire = wanted.get("expire") if isinstance(wanted, dict) else None
     seconds = expire / 1000 if isinstance(expire, int | float) else call.server.clock() + _MONTH
-    token = call.server.accounts.create_token(call.user, seconds)
+    token = call.server.accounts.create_token(call.user, seconds, _methods(call, wanted))
     response = {
         "responseType": call.profile.api_key_response,
         "key": token.key,
@@ -91,3 +94,16 @@ def create_token(call: Call) -> Reply:
     body = dumps(web_message(201, None, response=response))
     location = f"{call.base}/api/apiToken/{token.uid}"
     return Reply(201, [("Content-Type", JSON_UTF8), ("Location", location)], body)
+
+
+def _methods(call: Call, wanted: object) -> frozenset[str] | None:
+    """The methods that a token is to be limited to: those of its MethodAllowedList, if it has one with any."""
+    attributes = wanted.get("attributes") if isinstance(wanted, dict) else None
+    found: set[str] = set()
+    for attribute in attributes if isinstance(attributes, list) else []:
+        if isinstance(attribute, dict) and attribute.get("type") == "MethodAllowedList":
+            found |= {str(method) for method in attribute.get("allowedMethods") or []}
+    for method in found:
+        if call.profile.token_methods is not None and method.upper() not in call.profile.token_methods:
+            raise Refusal(400, f"Not a valid http method, value={method}")
+    return frozenset(found) or None

@@ -75,6 +75,12 @@ class UserStore(Store):
         updated = self.texts.updated.format(ns=namespace, key=key)
         return self.call.message(self.profile.user_update_status, updated)
 
+    def rows_of_update(self, entry: Entry) -> list[Entry]:
+        """Before DHIS2-21740 was mended, every account's entry of that name; the others' as they are, not as read."""
+        if not self.profile.user_update_is_of_all:
+            return [entry]
+        return self.storage.of_all_accounts(entry.namespace, entry.key)
+
     def delete_entry(self, namespace: str, key: str) -> Reply:
         """DELETE /userDataStore/{ns}/{key}"""
         return self.remove(self._existing(namespace, key))

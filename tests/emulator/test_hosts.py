@@ -182,6 +182,21 @@ def test_closed_server_answers_no_more(emulator: Emulator) -> None:
 # On both
 
 
+def test_status_line_has_no_reason(host: Host) -> None:
+    """The number is all that the status line says, as from Tomcat."""
+    found = [host.ask("GET", path) for path in ("/api/dataStore", "/api/dataStore/none", "/api/nope")]
+    assert [(reply.status_code, reply.reason) for reply in found] == [(200, ""), (404, ""), (404, "")]
+
+
+@pytest.mark.parametrize(("version", "told"), [("2.41", False), ("2.42", True), ("2.40.0", False), ("2.44", True)])
+def test_length_of_a_head(make_host: Callable[[Emulator], Host], version: str, told: bool) -> None:
+    """A HEAD tells the length of the GET's body from 2.42 on; a GET of an entry without a value has length 0."""
+    host = make_host(Emulator(version))
+    host.ask("POST", "/api/dataStore/app/a", json=[1])
+    assert ("Content-Length" in host.ask("HEAD", "/api/dataStore/app/a").headers) is told
+    assert host.ask("GET", "/api/dataStore/app/a").headers["Content-Length"] == "3"
+
+
 def test_json_round_trip(host: Host) -> None:
     """A value goes in and out, with the server's types and an ETag."""
     assert host.ask("PUT", "/api/dataStore/app/cfg", json={"theme": "dark"}).status_code == 201

@@ -2,13 +2,14 @@
 
 import pytest
 
-from dhis2kv.emulator import PROFILES
+from dhis2kv.emulator import PROFILES, RELEASES
 
 from .conversations import Conversation, recordings
 from .deviations import KNOWN
 
 RECORDINGS = recordings()
-CASES = [(version, name) for name, found in RECORDINGS.items() for version in PROFILES if version in found["servers"]]
+SERVERS = (*PROFILES, *RELEASES)
+CASES = [(version, name) for name, found in RECORDINGS.items() for version in SERVERS if version in found["servers"]]
 
 
 @pytest.mark.parametrize(("version", "name"), CASES)

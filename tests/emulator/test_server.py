@@ -234,6 +234,29 @@ def test_one_of_many_threads_creates_a_key(emulator: Emulator) -> None:
     assert sorted(statuses) == [201] + [409] * 7
 
 
+@pytest.mark.parametrize("accept", ["text/html", "text/html,*/*;q=0.8", "*/*", "application/json", "", "text/plain"])
+def test_only_browsers_get_an_anonymous_session(accept: str) -> None:
+    """On 2.40 who has not signed in gets a cookie where HTML is asked for, and nobody calls it a script."""
+    request = Request("GET", "/api/dataStore/app/a", {"Host": "x", **({"Accept": accept} if accept else {})})
+    reply = Emulator("2.40").handle(request)
+    assert (reply.status, reply.header("Set-Cookie") is not None) == (302, "text/html" in accept)
+
+
+@pytest.mark.parametrize("name", ["loginConfig", "%6CoginConfig"])
+def test_login_config_knows_no_sign_in(name: str) -> None:
+    """On 2.44 a path that ends in ``loginConfig`` knows of nobody, in either store; with a slash it does."""
+    emulator = Emulator("2.44")
+    for store in ("dataStore", "userDataStore"):
+        for method in ("GET", "PUT", "DELETE"):
+            body = 1 if method == "PUT" else None
+            reply = ask(emulator, method, f"/api/{store}/app/{name}", body)
+            assert (reply.status, value(reply)["message"]) == (409, "No authentication found")
+        for method in ("GET", "DELETE"):
+            assert ask(emulator, method, f"/api/{store}/{name}").status == 409
+        assert ask(emulator, "PUT", f"/api/{store}/app/{name}/", 1).status == 201
+        assert value(ask(emulator, "GET", f"/api/{store}/app/{name}/")) == 1
+
+
 def test_sessions_do_not_grow_without_end(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client without cookies opens a session per request; the oldest are forgotten, the one in use is not."""
     monkeypatch.setattr("dhis2kv.emulator.accounts.SESSION_LIMIT", 10)
