@@ -20,9 +20,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dhis2kv import cache as cache_module
 from dhis2kv import errors
-from dhis2kv.cache import Cache, CacheInfo, Place
+from dhis2kv.cache import Cache, CacheInfo, Place, reads
 
 from .conftest import OLD_MIDDLE_NEW, connect, sent
 
@@ -180,7 +179,7 @@ class Joining:
 def joining(monkeypatch):
     """Counts, as a semaphore, the threads that have joined a flight."""
     monkeypatch.setattr(Joining, "waiting", threading.Semaphore(0))
-    monkeypatch.setattr(cache_module._Flight, "__init__", _flight_that_tells)
+    monkeypatch.setattr(reads.Flight, "__init__", _flight_that_tells)
     return Joining
 
 
@@ -697,7 +696,7 @@ class Laws:
         cache, slow = make(), Held(server.value(CFG))
         reader = Reader(lambda: cache.value(CFG, slow))
         assert slow.started.wait(30)
-        with cache._lock:
+        with cache._reads.lock:
             status = in_child(lambda: cache.value(CFG, server.value(CFG)) == {"a": [1]})
         slow.go_on.set()
         assert reader.result() == {"a": [1]}
@@ -1198,7 +1197,7 @@ class TestBackend(SharedLaws):
         with pytest.raises(errors.Unreachable):
             one.value(CFG, server.value(CFG))
         server.error = None
-        other._sleep = None
+        other._reads._sleep = None
         assert other.value(CFG, server.value(CFG)) == {"a": [1]}
 
     def test_drop_while_the_backend_is_asked(self, make, server, backend, monkeypatch):

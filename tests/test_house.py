@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "errors": set(),
     "wire": {"errors"},
     "transport": {"errors", "wire"},
-    "cache": {"errors"},  # it tells an absence from an outage, and raises copies of either
+    "cache": {"errors", "wire"},  # it tells an absence from an outage, and reads texts
     "datastore": {"errors", "wire", "transport"},
     "store": LIBRARY,
     "snapshot": LIBRARY,

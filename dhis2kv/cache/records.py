@@ -1,6 +1,6 @@
-"""What a cache remembers: records, and the places that they are about; imports nothing of ours.
+"""What a cache remembers: records, the places that they are about, and the table of one process.
 
-Here since a record means the same whether a process keeps it or machines share it.
+Here since a record means the same whether a process keeps it or machines share it. Imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import sys
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
+
+from cachetools import LRUCache
 
 _OVERHEAD = 600  # bytes that a record takes beside its text: its name and its share of the tables
 
@@ -41,6 +44,8 @@ Name = tuple[str, Place]  # of a record: the kind of the read and its place
 
 @dataclass(frozen=True)
 class Record:
+    """What one read brought, and until when it serves."""
+
     content: Any  # a text, None for an absent entry, or a dict of names to texts (in a listing: to None)
     born: float  # when the read that brought it began
     until: float  # fresh before
@@ -52,8 +57,46 @@ class Record:
         return _OVERHEAD + sys.getsizeof(self.content) + sum(map(sys.getsizeof, (*names, *names.values())))
 
 
+class Records(LRUCache[Name, Record]):
+    """The records of one process, the least recently used going first, found by what a write touches."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes, getsizeof=attrgetter("size"))
+        # By server and store, namespace and key: a write costs what it touches, however much else there is.
+        self._spaces: dict[tuple[Hashable, Hashable], dict[str | None, dict[str | None, set[Name]]]] = {}
+
+    def __setitem__(self, name: Name, record: Record, *args: Any, **options: Any) -> None:
+        super().__setitem__(name, record, *args, **options)
+        ((server, _, store), namespace, key) = name[1]
+        spaces = self._spaces.setdefault((server, store), {})
+        spaces.setdefault(namespace, {}).setdefault(key, set()).add(name)
+
+    def __delitem__(self, name: Name, *args: Any, **options: Any) -> None:
+        super().__delitem__(name, *args, **options)
+        ((server, _, store), namespace, key) = name[1]
+        spaces = self._spaces[server, store]
+        keys = spaces[namespace]
+        keys[key].discard(name)
+        if not keys[key]:
+            del keys[key]
+        if not keys:
+            del spaces[namespace]
+        if not spaces:
+            del self._spaces[server, store]
+
+    def touched(self, place: Place) -> list[Name]:
+        """The names of all records that a write at this place may have made stale, whoever the account."""
+        (server, _, store), namespace, key = place
+        spaces = self._spaces.get((server, store), {})
+        namespaces = spaces if namespace is None else (None, namespace)
+        found = []
+        for keys in (spaces[at] for at in namespaces if at in spaces):
+            found += [name for at in (keys if key is None else (None, key)) for name in keys.get(at, ())]
+        return found
+
+
 def touched(table: Iterable[Name], place: Place) -> list[Name]:
-    """The names of all records and flights that a write at this place may have made stale, whoever the account."""
+    """The names of all flights that a write at this place may have made stale, whoever the account."""
     (server, _, store), namespace, key = place
     return [
         (kind, at)
