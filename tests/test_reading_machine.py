@@ -20,8 +20,8 @@ from dhis2kv import errors
 from dhis2kv.cache import Cache
 from dhis2kv.emulator import Emulator
 
+from .cache.doubles import Clock, Memory
 from .conftest import OLD_MIDDLE_NEW, connect
-from .test_cache import Clock, Memory
 
 TTL, NEGATIVE, STALE, PAUSE = 60.0, 20.0, 100.0, 10.0
 ALL_KEYS = ["a", "b", "v1.2", "keys"]

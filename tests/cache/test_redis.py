@@ -16,8 +16,8 @@ import time
 import pytest
 
 from dhis2kv.cache import Cache, Place, RedisBackend
-
-from .test_cache import CFG, ORIGIN, Clock, Reader, Server, SharedLaws, in_child, joining  # noqa: F401 - a fixture
+from tests.cache.doubles import CFG, ORIGIN, Clock, Reader, Server, in_child
+from tests.cache.shared_laws import SharedLaws
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed: pip install dhis2kv[redis]")
 pytestmark = [

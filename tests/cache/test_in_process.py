@@ -1,0 +1,88 @@
+"""The cache in one process."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import time
+from operator import attrgetter
+
+import pytest
+
+from dhis2kv.cache import Cache, CacheInfo, Place
+from tests.cache.doubles import (
+    APP,
+    CFG,
+    ORIGIN,
+    Memory,
+)
+from tests.cache.laws import Laws
+
+# The test of forks forks while threads run, on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+class TestInProcess(Laws):
+    def test_bulk_outdoes_older_single_reads(self, make, server, clock):
+        """Who has seen a bulk read does not see what was read before it again, even if that is still fresh."""
+        cache, b = make(chance=iter([0.0, 0.5, 0.9]).__next__), Place(ORIGIN, "app", "b")
+        cache.value(CFG, server.value(CFG))
+        clock.now += 5
+        server.stored["app"] = {"cfg": "newer", "b": 2}
+        assert cache.entries(APP, server.entries(APP))["cfg"] == "newer"
+        assert cache.value(CFG, server.value(CFG)) == "newer"
+        assert cache.value(b, server.value(b)) == 2
+        assert server.requests == 2
+
+    def test_bound(self, make):
+        """The records never take more than ``max_bytes``, and those go first that were not read for longest."""
+        cache = make(max_bytes=50_000)
+        for number in range(100):
+            place = Place(ORIGIN, "app", str(number))
+            cache.value(place, lambda: json.dumps("x" * 1000))
+            cache.value(Place(ORIGIN, "app", "0"), lambda: json.dumps("not kept"))
+            assert 0 < cache.info().currsize <= cache.info().maxsize == 50_000
+        assert cache.known(Place(ORIGIN, "app", "0"))
+        assert cache.known(Place(ORIGIN, "app", "99"))
+        assert cache.known(Place(ORIGIN, "app", "1")) is None
+
+    def test_size_is_about_memory(self, make):
+        """The size of a record is what its text takes in memory, wide characters included."""
+        cache = make()
+        cache.value(CFG, lambda: json.dumps("\N{SNOWMAN}" * 100_000, ensure_ascii=False))
+        assert 200_000 <= cache.info().currsize <= 201_000
+
+    def test_writes_leave_other_keys(self, make, server):
+        """In the process a write drops no other key's record."""
+        cache, other = make(), Place(ORIGIN, "app", "b")
+        cache.value(other, server.value(other))
+        with cache.writing(CFG):
+            pass
+        cache.value(other, server.value(other))
+        assert server.requests == 1
+
+    @pytest.mark.parametrize("renewed", [copy.copy, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))])
+    def test_pickle(self, server, renewed):
+        """A cache is pickled, and copied, as its settings: the copy is empty and works on its own."""
+        cache = Cache(7, max_bytes=1000_000, negative_ttl=3, stale_if_error=5)
+        cache.value(CFG, server.value(CFG))
+        twin = renewed(cache)
+        settings_of = attrgetter("ttl", "max_bytes", "negative_ttl", "stale_if_error", "backend")
+        assert settings_of(twin) == settings_of(cache) == (7, 1000_000, 3, 5, None)
+        assert twin.info() == CacheInfo(0, 0, 1000_000, 0)
+        twin.value(CFG, server.value(CFG))
+        assert server.requests == 2
+
+    def test_real_time(self):
+        """Without a clock of the test's the process's own is used, which nobody can set back."""
+        assert Cache(1)._clock is time.monotonic
+        assert Cache(1, backend=Memory(time.time))._clock is time.time
+
+    @pytest.mark.parametrize(
+        "options", [{"ttl": 0}, {"negative_ttl": -1}, {"stale_if_error": -1}, {"max_bytes": 0}, {"ttl": float("nan")}]
+    )
+    def test_bad_settings(self, options):
+        """Settings that mean nothing are refused."""
+        with pytest.raises(ValueError, match="more than 0"):
+            Cache(**{"ttl": 1, **options})
