@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +68,14 @@ def keys(store: Store, namespace: str, form: str) -> None:
 
 
 def _described(store: Store, namespace: str) -> list[dict[str, str]]:
+    from dhis2kv.datastore.many import pool_of
+
     entries = store[namespace].copy()
     if not entries and namespace not in store:
         raise errors.KeyNotFound(namespace)
     rows = [{"KEY": key, "SIZE": readable_size(len(compact(value).encode()))} for key, value in entries.items()]
     if store is not store.user:
-        with ThreadPoolExecutor(store.datastore.workers) as pool:
+        with pool_of(store.datastore.workers) as pool:
             for row, created in zip(rows, pool.map(lambda key: _created(store, namespace, key), entries), strict=True):
                 row["CREATED"] = created
     return rows

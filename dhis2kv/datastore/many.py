@@ -6,7 +6,8 @@ Here since what was done, what failed and what was not tried is told in one way,
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from dhis2kv import errors
 from dhis2kv.datastore.server import Names, Server
@@ -26,7 +27,7 @@ def each(server: Server, workers: int, phases: list[Phase], progress: Progress |
     for entries, act in phases:
         todo = iter(entries)
         running: dict[Future[None], Names] = {}
-        with ThreadPoolExecutor(workers) as pool:
+        with pool_of(workers) as pool:
             while True:
                 while not failed and len(running) < workers and (names := next(todo, None)):
                     running[pool.submit(act, names)] = names
@@ -52,3 +53,20 @@ def each(server: Server, workers: int, phases: list[Phase], progress: Progress |
             untried=untried,
             sent=bool(done) or any(error.sent for error in failed.values()),
         ) from first
+
+
+def pool_of(workers: int) -> Executor:
+    """What does several things at a time; for one worker it starts no thread, for there are Pythons that have none."""
+    return ThreadPoolExecutor(workers) if workers > 1 else _AtOnce()
+
+
+class _AtOnce(Executor):
+    """Does each thing when it is given it, in the caller's thread."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the future raises it, where its result is asked for
+            future.set_exception(error)
+        return future

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dhis2kv import errors, wire
@@ -160,7 +159,9 @@ class Bulk:
             except errors.KeyNotFound:
                 return _GONE
 
-        with ThreadPoolExecutor(self._datastore.workers) as pool:
+        from dhis2kv.datastore.many import pool_of  # it loads requests, which the command line's --help does not need
+
+        with pool_of(self._datastore.workers) as pool:
             yield from (
                 (key, value) for key, value in zip(keys, pool.map(value, keys), strict=True) if value is not _GONE
             )
