@@ -203,7 +203,7 @@ class Datastore:
 
         Raises ``ServerError`` where the answer cannot be parsed: one key with a quotation mark is enough for that.
         """
-        return list(self._server.call("GET", *_space(user, namespace), query=query.text).json())
+        return self._reader.query(_space(user, namespace), query)
 
     def set_many(
         self,

@@ -14,13 +14,15 @@ from urllib.parse import quote
 
 from dhis2kv import errors, wire
 from dhis2kv.datastore.many import each
-from dhis2kv.datastore.server import Names, Server, holdable
+from dhis2kv.datastore.server import Names, Server, holdable, shown
 from dhis2kv.wire.query import URL_FULL, Query
 
 log = logging.getLogger("dhis2kv")
 
 # What a filter can name: other characters separate, group or stand for others in its grammar.
 _FILTERABLE = re.compile(r"[\w.-]+( [\w.-]+)*")
+
+_PROTECTIONS = (wire.SHARED, "protections")
 
 
 class _Unreadable(Exception):
@@ -39,8 +41,9 @@ class Reader:
 
     def keys(self, names: Names) -> list[str]:
         """The keys of a namespace, sorted by code point; raises ``KeyNotFound`` where there is none."""
-        if names == (wire.SHARED, "protections") and self._server.version() >= (2, 39):
-            # From 2.42 on that address means something else. Before 2.39 this one would be the entry "keys".
+        if names == _PROTECTIONS and self._server.version() >= (2, 42):
+            # From 2.42 on that address means something else, and this one the listing. Before 2.39.5 this one would be
+            # the entry "keys".
             reply = wire.checked(self._server.transport.call(wire.call_below("GET", *names, below="keys")))
         else:
             reply = self._server.call("GET", *names)
@@ -69,18 +72,24 @@ class Reader:
         return (reply.json(), reply.text) if reply.body else (None, "null")
 
     def _keys_entry(self, names: Names) -> tuple[Any, str]:
-        """The key ``keys``, whose own address means the listing from 2.39 on (user store: 2.40): found by a query."""
-        if names == (wire.SHARED, "protections", "keys") and self._server.version() >= (2, 42):
+        """The key ``keys``, whose own address means the listing on newer servers: found by a query."""
+        if names[:2] == _PROTECTIONS and self._server.version() >= (2, 42):
             raise errors.Unaddressable("servers from 2.42 on have no address for the value of protections/keys")
-        self._server.reachable(names[:2])
-        reply = self._server.transport.call(wire.call("GET", *names[:2], query=Query(filters=("_:eq:keys",)).text))
-        if reply.status == 404 or _listing(reply.text) is not None:  # a server without queries, where it is as others
-            reply = self._server.call("GET", *names)
-            return (reply.json(), reply.text) if reply.body else (None, "null")
-        text = wire.checked(reply).text
+        try:
+            reply = self._server.call("GET", *names[:2], query=Query(filters=("_:eq:keys",)).text)
+        except errors.KeyNotFound as error:
+            raise _absent(error, names) from error  # the whole namespace is
+        except errors.Rejected:  # a hidden namespace; the listing says what there is
+            self._check_listed(names)
+            raise
+        text = reply.text
+        listed = _listing(text)
+        if listed is not None:  # a server without queries
+            return self._keys_entry_by_address(names, listed)
         try:
             entries = {key: (value, text[start:end]) for key, value, start, end in wire.entries(text)}
         except ValueError as error:
+            self._check_listed(names)
             raise reply.error(errors.ServerError, f"the server's answer cannot be read: {error}") from error
         if "keys" not in entries:
             raise reply.error(errors.KeyNotFound, "", "keys", namespace=names[1])
@@ -89,6 +98,33 @@ class Reader:
             if not self._server.call("GET", *names[:2], query=stored).json():
                 raise errors.Unaddressable(f"servers have no address for an encrypted value of {names[1]}/keys")
         return entries["keys"]
+
+    def _keys_entry_by_address(self, names: Names, listed: list[str]) -> tuple[Any, str]:
+        """The key ``keys`` where it is as others: on servers without queries, which answer the listing to one."""
+        if "keys" not in listed:
+            raise errors.KeyNotFound("keys", namespace=names[1], status=200)
+        if not self._server.keys_is_an_entry(names[0]):
+            raise errors.ServerError(
+                f"the value of {shown(names)} cannot be read: the server has queries, and answers the listing to one."
+                " Has a proxy before it dropped the query string?"
+            )
+        reply = self._server.call("GET", *names)
+        return (reply.json(), reply.text) if reply.body else (None, "null")
+
+    def _check_listed(self, names: Names) -> None:
+        """Raise ``KeyNotFound`` for an entry that is not in the listing of its namespace."""
+        try:
+            if names[-1] in self.keys(names[:-1]):
+                return
+        except errors.KeyNotFound as error:
+            raise _absent(error, names) from error
+        raise errors.KeyNotFound(names[-1], namespace=names[-2], status=200)
+
+    def query(self, names: Names, query: Query) -> list[dict[str, Any]]:
+        """What the server answers to a query, as a list of objects."""
+        if names == _PROTECTIONS and self._server.version() >= (2, 42):
+            raise errors.Unaddressable("servers from 2.42 on have no address for a query of protections")
+        return list(self._server.call("GET", *names, query=query.text).json())
 
     def all(self, names: Names, texts: bool) -> dict[str, Any]:
         """Every entry of a namespace, sorted by key: values, or JSON texts."""
@@ -125,7 +161,7 @@ class Reader:
 
     def _query(self, names: Names, query: Query, texts: bool) -> dict[str, Any]:
         """The entries that a query finds, whole; raises ``_Unreadable`` where the answer is not certain."""
-        if names == (wire.SHARED, "protections"):
+        if names == _PROTECTIONS:
             raise _Unreadable  # from 2.42 on this address is another route
         self._server.reachable(names)
         reply = self._server.transport.call(wire.call("GET", *names, query=query.text))
@@ -185,6 +221,11 @@ class Reader:
         except errors.BulkError as error:
             raise next(iter(error.failed.values())) from None
         return found
+
+
+def _absent(error: errors.KeyNotFound, names: Names) -> errors.KeyNotFound:
+    """The absence of an entry, where its whole namespace is absent."""
+    return errors.KeyNotFound(names[-1], **{**error.__dict__, "namespace": names[-2]})
 
 
 def _listing(text: str) -> list[str] | None:

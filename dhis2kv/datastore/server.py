@@ -22,6 +22,7 @@ class Server:
         self.transport = transport
         self._version: tuple[int, int] | None = None
         self._survives_proxies: bool | None = None
+        self._keys_is_an_entry: dict[str, bool] = {}
 
     def call(
         self, method: str, *names: str, query: str = "", body: str | None = None, once: bool = False
@@ -53,6 +54,22 @@ class Server:
                 f" {names[-1].partition('.')[0]!r}. Have the proxy pass paths unchanged (nginx: proxy_pass without a"
                 " path; Apache: nocanon), or use another name"
             )
+
+    def keys_is_an_entry(self, store: str) -> bool:
+        """Whether the address of a key ``keys`` in this store is that of the entry, and not of the listing.
+
+        Releases differ, by store. Asked once, in a namespace that cannot exist: the text of the 404 is about the key or
+        about the namespace. Raises ``ServerError`` for any other answer.
+        """
+        if store not in self._keys_is_an_entry:
+            unknown = f"x{secrets.token_hex(8)}"
+            reply = self.transport.call(wire.call("GET", store, unknown, "keys"))
+            about = wire.missing(reply, unknown, "keys")
+            if about is None:
+                wire.checked(reply)
+                raise reply.error(errors.ServerError, "the server does not say what the address of the key 'keys' is")
+            self._keys_is_an_entry[store] = about == "keys"
+        return self._keys_is_an_entry[store]
 
     def version(self) -> tuple[int, int]:
         """The server's version, like ``(2, 42)``; one request, the first time."""

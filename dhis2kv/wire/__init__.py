@@ -10,7 +10,7 @@ from dhis2kv.wire.bulk import entries
 from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete, printable
 from dhis2kv.wire.names import SHARED, USER, check_name, check_new_key, cut_by_proxies
 from dhis2kv.wire.query import Query
-from dhis2kv.wire.replies import Reply, checked, understood
+from dhis2kv.wire.replies import Reply, checked, missing, understood
 from dhis2kv.wire.values import dumps, loads, same
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "dumps",
     "entries",
     "loads",
+    "missing",
     "printable",
     "same",
     "understood",

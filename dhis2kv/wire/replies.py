@@ -164,3 +164,10 @@ def understood(reply: Reply, name: str) -> bool | None:
         if f"'{name.partition('.')[0]}'" in reply.message:
             return False
     return False if reply.status == 406 else None
+
+
+def missing(reply: Reply, namespace: str, key: str) -> str | None:
+    """Which of the two a 404 of DHIS2's own says is absent: the key, or the whole namespace; None for neither."""
+    if reply.status != 404:
+        return None
+    return next((name for name in (key, namespace) if f"'{name}'" in reply.message), None)

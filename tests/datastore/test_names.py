@@ -5,7 +5,7 @@ import pytest
 from dhis2kv import InvalidKey, Store
 from dhis2kv.emulator import Emulator
 
-from .conftest import NAMES, connect, sent
+from tests.conftest import NAMES, connect, sent
 
 BESIDE = ["config", "v1", "x", "x.json", "a.b", "trail.csv", "report", "my", "k", "é.j"]
 
@@ -121,34 +121,6 @@ def test_names_are_text(name):
         with pytest.raises(TypeError):
             act()
     assert sent(emulator) == []
-
-
-def test_the_value_of_keys_in_protections(version, emulator, store):
-    """The one value without an address, protections/keys from 2.42 on, is an error that says so."""
-    store["protections"]["keys"] = 1
-    assert list(store["protections"]) == ["keys"]
-    assert "keys" in store["protections"]
-    if version >= "2.42":
-        with pytest.raises(ValueError, match="no address"):
-            store["protections"]["keys"]
-    else:
-        assert store["protections"]["keys"] == 1
-    assert store.user["protections"].get("keys") is None
-
-
-def test_a_null_under_keys(version, emulator, either):
-    """A stored null reads as None under the key keys, too, though bulk answers show encrypted values so."""
-    namespace = either["app"]
-    namespace["keys"] = None
-    assert namespace["keys"] is None
-    del namespace["keys"]
-    emulator.put("app", "keys", "secret", user="admin" if either is either.user else None, encrypted=True)
-    with_queries = version >= ("2.40" if either is either.user else "2.38")
-    if with_queries:
-        with pytest.raises(ValueError, match="no address"):
-            namespace["keys"]
-    else:
-        assert namespace["keys"] == "secret"
 
 
 def rewriting(emulator):

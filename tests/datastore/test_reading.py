@@ -8,7 +8,7 @@ import responses
 from dhis2kv import Forbidden, InvalidKey, ServerError, Store
 from dhis2kv.emulator import Emulator
 
-from .conftest import connect, sent
+from tests.conftest import connect, sent
 
 URL = "https://dhis2.example.org"
 BULK = f"{URL}/api/dataStore/app"
