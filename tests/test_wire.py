@@ -131,6 +131,34 @@ class TestSpelling:
         assert wire.base_url(url) == (base, credentials)
 
     @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("http://localhost", "http://LOCALHOST/api"),
+            ("http://h", "http://h:80/"),
+            ("https://h/dhis", "HTTPS://H:443/dhis/api/42/"),
+            ("http://[::1]:8080", "http://[::1]:08080"),
+            ("http://[FE80::A]", "http://[fe80::a]:80"),
+        ],
+    )
+    def test_one_server_has_one_base_url(self, one, other):
+        """Servers are compared in normal form, so that a cache knows one as one."""
+        assert wire.base_url(one) == wire.base_url(other)
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("http://h", "https://h"),
+            ("http://h", "http://h:443"),
+            ("https://h:80", "https://h"),
+            ("http://h/a", "http://h/A"),
+            ("http://h", "http://h:8080"),
+        ],
+    )
+    def test_two_servers_have_two_base_urls(self, one, other):
+        """Ports of another scheme, and paths in another case, are another server."""
+        assert wire.base_url(one) != wire.base_url(other)
+
+    @pytest.mark.parametrize(
         "url", ["", "dhis2.example.org", "ftp://h.org", "https://", "https://h.org?x=1", "https://h/#a"]
     )
     def test_what_is_no_url_of_a_server(self, url):

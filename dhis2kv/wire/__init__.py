@@ -7,7 +7,7 @@ only the errors, so that a fact about the server can be read and tested without 
 """
 
 from dhis2kv.wire.bulk import entries
-from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete, printable
+from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete
 from dhis2kv.wire.names import SHARED, USER, check_name, check_new_key, cut_by_proxies
 from dhis2kv.wire.query import Query
 from dhis2kv.wire.replies import Reply, checked, missing, understood

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from dhis2kv import errors
 
@@ -76,10 +76,14 @@ def check_delete(call: Call, sent_path: str) -> None:
         raise errors.Unaddressable(f"refused to send DELETE {sent_path}: it would not delete just {call.names[1:]!r}")
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
 def base_url(url: str) -> tuple[str, tuple[str, str] | None]:
     """The server's base URL (with its context path, no slash at the end) and the credentials found in the URL.
 
-    It may or may not end in ``/api``, ``/api/NN`` or a slash. Raises ``ValueError`` for what is no http(s) URL.
+    It is in normal form, so that one server has one: the host in lower case, and no port that goes without saying. What
+    is given may or may not end in ``/api``, ``/api/NN`` or a slash. Raises ``ValueError`` for what is no http(s) URL.
     """
     if not isinstance(url, str):
         raise TypeError(f"the URL of a server is a str, not {type(url).__name__}")
@@ -98,9 +102,6 @@ def base_url(url: str) -> tuple[str, tuple[str, str] | None]:
     if parts.username is not None:
         credentials = (unquote(parts.username), unquote(parts.password or ""))
     path = re.sub(r"/api(/\d+)?$", "", parts.path.rstrip("/"))
-    return printable(parts._replace(path=path.rstrip("/"))), credentials
-
-
-def printable(parts: SplitResult) -> str:
-    """The URL without the credentials in it."""
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    host = (parts.hostname or "").join("[]" if ":" in (parts.hostname or "") else ("", ""))
+    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    return urlunsplit((parts.scheme, host + port, path.rstrip("/"), "", "")), credentials

@@ -87,9 +87,9 @@ def test_what_is_kept(backend, client):
     server = Server(app={"cfg": 1})
     Cache(60, stale_if_error=40, backend=backend).value(CFG, server.value(CFG))
     found = {key.decode(): client.pttl(key) / 1000 for key in client.scan_iter()}
-    record = "dhis2kv:" + json.dumps(["value", CFG])
-    assert 90 < found.pop(record) <= 100
-    assert sorted(json.loads(name.removeprefix("dhis2kv:"))[0] for name in found) == ["generation", "origin"]
+    prefix = f"dhis2kv:{client.info('server')['run_id']}:"
+    assert 90 < found.pop(prefix + json.dumps(["value", CFG])) <= 100
+    assert sorted(json.loads(name.removeprefix(prefix))[0] for name in found) == ["generation", "origin"]
     assert all(0 < life < 31 * 86400 for life in found.values())
 
 
@@ -115,7 +115,7 @@ def test_primitives(backend):
     backend.delete("a")
     assert backend.get("a") == [None]
     backend.set("brief", b"1", 0.0001)
-    assert 0 <= backend._client.pttl("dhis2kv:brief") <= 1 or backend.get("brief") == [None]
+    assert 0 <= backend._client.pttl(f"dhis2kv:{backend._run}:brief") <= 1 or backend.get("brief") == [None]
 
 
 def test_a_client_of_ones_own(running, client):
@@ -182,6 +182,45 @@ def test_redis_stops(caplog):
         finally:
             backend._client.close()
             running.stop()
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["the writer", "a process that has not heard of the write"])
+def test_redis_comes_back_from_its_dump(knows):
+    """What Redis gives back after a crash, from before a write, is served to nobody."""
+    with tempfile.TemporaryDirectory(prefix="redis") as folder:
+        running, clock, server = Redis(folder), Clock(), Server(app={"cfg": "old"})
+        running.start()
+        backends = [RedisBackend(running.url) for _ in range(3)]
+        writer, other, late = (Cache(60, backend=backend, clock=clock) for backend in backends)
+        try:
+            assert [cache.value(CFG, server.value(CFG)) for cache in (writer, other)] == ["old"] * 2
+            backends[0]._client.save()
+            with writer.writing(CFG):
+                server.stored["app"]["cfg"] = "new"
+        finally:
+            running.stop()
+        running.start()
+        try:
+            reader = writer if knows else late
+            assert reader.value(CFG, server.value(CFG)) == "new"
+            assert other.value(CFG, server.value(CFG)) == "new"
+            assert server.requests == 2
+        finally:
+            for backend in backends:
+                backend._client.close()
+            running.stop()
+
+
+def test_a_redis_that_does_not_tell_its_run(running, client):
+    """Where an account of Redis may not ask which run it is, that is said, and the server is asked instead."""
+    client.acl_setuser("blind", enabled=True, nopass=True, keys="*", commands=["+@all", "-info"])
+    server = Server(app={"cfg": 1})
+    backend = RedisBackend(running.url.replace("unix://", "unix://blind:x@"))
+    try:
+        assert Cache(60, backend=backend).value(CFG, server.value(CFG)) == 1
+    finally:
+        backend._client.close()
+        client.acl_deluser("blind")
 
 
 def test_fork_with_connections(backend):

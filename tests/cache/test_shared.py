@@ -13,6 +13,7 @@ from dhis2kv import errors
 from dhis2kv.cache import Place
 from tests.cache.doubles import (
     ABSENT,
+    APP,
     CFG,
     ORIGIN,
     Held,
@@ -133,6 +134,81 @@ class TestBackend(SharedLaws):
         assert cache.value(CFG, server.value(CFG)) == {"a": [1]}
         assert server.requests == 2
         assert cache.value(CFG, server.value(CFG)) == {"a": [1]}
+        assert server.requests == 2
+
+    @pytest.mark.parametrize(
+        "content", ["[" * 100_000, "no JSON", "", "NaN", {"cfg": "[" * 100_000}, {"cfg": 7}, 7, [1]]
+    )
+    @pytest.mark.parametrize("kind", ["value", "entries", "listing"])
+    def test_hostile_records(self, make, server, backend, kind, content):
+        """A record whose generation is right, and which holds what nobody can read, counts for nothing either."""
+        reads = {
+            "value": lambda cache: cache.value(CFG, server.value(CFG)),
+            "entries": lambda cache: cache.entries(APP, server.entries(APP)),
+            "listing": lambda cache: cache.listing(APP, server.listing(APP)),
+        }
+        expected = reads[kind](make())
+        for name, (data, until) in backend.kept.items():
+            if json.loads(name)[0] == kind:
+                generation, born, end, _ = json.loads(data)
+                backend.kept[name] = json.dumps([generation, born, end, content]).encode(), until
+        assert reads[kind](make()) == expected
+        assert server.requests == 2
+
+    def test_records_of_another_kind(self, make, server, backend):
+        """Nor does one that holds what another kind of read brings."""
+        cache = make()
+        expected = [
+            cache.value(CFG, server.value(CFG)),
+            cache.entries(APP, server.entries(APP)),
+            cache.listing(APP, server.listing(APP)),
+        ]
+        kept = {json.loads(name)[0]: name for name, (data, _) in backend.kept.items() if data.startswith(b"[")}
+        contents = {kind: json.loads(backend.kept[name][0])[3] for kind, name in kept.items()}
+        for kind, other in (("value", "entries"), ("entries", "listing"), ("listing", "value"), ("value", "listing")):
+            data, until = backend.kept[kept[kind]]
+            backend.kept[kept[kind]] = json.dumps([*json.loads(data)[:3], contents[other]]).encode(), until
+            cache = make()
+            assert [
+                cache.value(CFG, server.value(CFG)),
+                cache.entries(APP, server.entries(APP)),
+                cache.listing(APP, server.listing(APP)),
+            ] == expected
+
+    def test_times_of_hostile_records(self, make, server, backend):
+        """Nor does one whose times are no numbers."""
+        make().value(CFG, server.value(CFG))
+        for name, (data, until) in backend.kept.items():
+            if data.startswith(b"["):
+                generation, _, _, content = json.loads(data)
+                for born, end in (("now", 2e9), (None, 2e9), ([], {}), (float("nan"), float("inf"))):
+                    backend.kept[name] = json.dumps([generation, born, end, content]).encode(), until
+                    before = server.requests
+                    assert make().value(CFG, server.value(CFG)) == {"a": [1]}
+                    assert server.requests == before + 1
+
+    def test_a_backend_that_goes_back(self, two, server, backend, caplog):
+        """Who has seen a write believes nothing from before it, though the backend gives back an older state."""
+        writer, other = two
+        writer.value(CFG, server.value(CFG))
+        older = dict(backend.kept)
+        with writer.writing(CFG):
+            server.stored["app"]["cfg"] = "new"
+        backend.kept = older
+        assert writer.value(CFG, server.value(CFG)) == "new"
+        assert "gave back" in caplog.text
+        assert other.value(CFG, server.value(CFG)) == "new", "the writer has told it"
+        assert server.requests == 2
+
+    @pytest.mark.parametrize("generation", [b"", b"\xff", b"x" * 32, b"-7 " + b"0" * 32, b"9" * 400 + b" " + b"0" * 32])
+    def test_hostile_generations(self, make, server, backend, generation):
+        """A generation that is none of ours is replaced by one."""
+        make().value(CFG, server.value(CFG))
+        for name, (data, until) in backend.kept.items():
+            if not data.startswith(b"["):
+                backend.kept[name] = generation, until
+        for _ in range(2):
+            assert make().value(CFG, server.value(CFG)) == {"a": [1]}
         assert server.requests == 2
 
     def test_from_the_future(self, make, server, clock):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dhis2kv import Store
 from dhis2kv.cache import Cache
+from dhis2kv.emulator import Emulator
 from tests.cache.doubles import (
     TTL,
     Clock,
@@ -177,3 +179,16 @@ def test_accounts_behind_tokens(emulator, version):
     assert "district" not in kept
     assert "YWRtaW4" not in kept
     assert '["http://dhis2.test", "admin", "dataStore"]' in kept
+
+
+@pytest.mark.parametrize(("one", "other"), [("http://localhost", "http://LOCALHOST"), ("http://h", "http://h:80/api")])
+def test_one_server_by_two_names(one, other):
+    """A write through one store shows at once in another on the same cache, however its URL is spelled."""
+    emulator, cache = Emulator(), Cache(TTL)
+    writer, reader = (
+        Store(url, ("admin", "district"), session=emulator.session(), cache=cache) for url in (one, other)
+    )
+    writer["app"]["k"] = 1
+    assert reader["app"]["k"] == 1
+    writer["app"]["k"] = 2
+    assert reader["app"]["k"] == 2
