@@ -31,7 +31,6 @@ __all__ = [
     "entries",
     "loads",
     "missing",
-    "printable",
     "same",
     "understood",
 ]

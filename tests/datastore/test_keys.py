@@ -8,7 +8,6 @@ import responses
 
 from dhis2kv import KeyNotFound, Query, Rejected, ServerError, Store
 from dhis2kv.emulator import Emulator
-
 from tests.conftest import connect, sent
 
 URL = "https://dhis2.example.org"

@@ -4,7 +4,6 @@ import pytest
 
 from dhis2kv import InvalidKey, Store
 from dhis2kv.emulator import Emulator
-
 from tests.conftest import NAMES, connect, sent
 
 BESIDE = ["config", "v1", "x", "x.json", "a.b", "trail.csv", "report", "my", "k", "é.j"]

@@ -7,7 +7,6 @@ import responses
 
 from dhis2kv import Forbidden, InvalidKey, ServerError, Store
 from dhis2kv.emulator import Emulator
-
 from tests.conftest import connect, sent
 
 URL = "https://dhis2.example.org"
