@@ -42,22 +42,26 @@ class SecretsBackend(BaseSecretsBackend):
         self._connections, self._variables, self._config = map(_source, (connections, variables, config))
 
     def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:  # noqa: ARG002 - see the class
-        """A connection, as a URI or as JSON."""
-        return _text(self._connections, conn_id)
+        """A connection, as a URI or as JSON; ``ValueError`` for what is neither a text nor an object."""
+        value = self._connections.get(conn_id)
+        if not isinstance(value, str | dict | None):
+            raise ValueError(  # Airflow would take the JSON of a list or number for a URI
+                f"the connection {conn_id!r} is {type(value).__name__}; it is a URI, or an object with conn_type etc."
+            )
+        return _text(value)
 
     def get_variable(self, key: str, team_name: str | None = None) -> str | None:  # noqa: ARG002 - see the class
         """A variable."""
-        return _text(self._variables, key)
+        return _text(self._variables.get(key))
 
     def get_config(self, key: str) -> str | None:
         """An option: what Airflow's ``..._secret`` option names."""
-        return _text(self._config, key)
+        return _text(self._config.get(key))
 
 
 def _source(given: Mapping[str, Any] | str | None) -> Mapping[str, Any]:
     return {} if given is None else opened(given)
 
 
-def _text(source: Mapping[str, Any], key: str) -> str | None:
-    value = source.get(key)
+def _text(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value)

@@ -29,12 +29,12 @@ class MappingBackend(Backend):
         self._entries: Any = opened(settings.CONSTANCE_DHIS2KV)
 
     def get(self, key: str) -> Any:
-        """A value, or None; one request."""
-        return _decoded(self._entries.get(key))
+        """A value, or None; one request. ``ValueError`` names an entry in a form that django-constance has not."""
+        return _decoded(key, self._entries.get(key))
 
     def mget(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those keys that are there; one request."""
-        return {key: _decoded(value) for key, value in entries(self._entries, keys).items()}
+        return {key: _decoded(key, value) for key, value in entries(self._entries, keys).items()}
 
     def set(self, key: str, value: Any) -> None:
         """Store a value and send constance's signal, which tells the old one; two requests."""
@@ -60,5 +60,11 @@ def _encoded(value: Any) -> Any:
     return form["__value__"] if form["__type__"] == codecs.DEFAULT_DISCRIMINATOR else form
 
 
-def _decoded(value: Any) -> Any:
-    return codecs.loads(json.dumps(value))
+def _decoded(key: str, value: Any) -> Any:
+    """What a stored value means: JSON, or one of the types that django-constance knows; nothing is ever unpickled."""
+    try:
+        return codecs.loads(json.dumps(value))
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:  # what its types raise
+        raise ValueError(
+            f"django-constance cannot read what the entry {key!r} holds ({error}); store it anew"
+        ) from error

@@ -2,6 +2,22 @@
 
 import pytest
 
+#: Texts that one framework or another would carry out.
+HOSTILE = [
+    "@format {env[HOME]}",
+    "@read_file /etc/passwd",
+    "${oc.env:HOME}",
+    "${HOME}",
+    "$HOME",
+    "%(HOME)s",
+    "{x.__class__}",
+    "{{ 1/0 }}",
+    "ext://os.system",
+    "cfg://handlers",
+    "!!python/name:os.system",
+    "__import__('os').system('true')",
+]
+
 
 @pytest.fixture
 def version():

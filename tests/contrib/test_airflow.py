@@ -122,3 +122,41 @@ def test_mappings_will_do_and_what_is_not_given_is_not_looked_up(emulator, run):
     """)
     assert answer == ["[1]", "[1]", None, "Unreachable"]
     assert {target for _, target in sent(emulator)} == {"/api/dataStore/airflow-config/database"}  # Airflow's own
+
+
+def test_stored_texts_are_texts(emulator, run):
+    """Airflow puts nothing into what is stored: an option names no command and no variable, a variable is no template,
+    a connection is what it says and has no other name; an object that is no connection is an error."""
+    hostile = ["{{ var.value.secret }}", "%(fernet_key)s", "$HOME", "${HOME}", "__import__('os')", "!!python/name:os"]
+    connection = {"conn_type": "http", "host": "{{ 1/0 }}", "password": "%(x)s", "extra": {"hook": "$HOME"}}
+    emulator.load(
+        {
+            "airflow-connections": {"c": connection, "bad": {"conn_id": "other", "conn_type": "http"}, "list": [1]},
+            "airflow-variables": {str(number): text for number, text in enumerate(hostile)} | {"secret": "s3cret"},
+            "airflow-config": {"database": "sqlite:////$HOME/%(x)s/{{ 1 }}"},
+        }
+    )
+    answer = run("""
+        from airflow.configuration import conf
+        from airflow.models import Connection, Variable
+
+        found = Connection.get_connection_from_secrets("c")
+        errors = []
+        for name in ("bad", "list"):
+            try:
+                Connection.get_connection_from_secrets(name)
+            except Exception as error:
+                errors.append(name)
+        answer = [
+            conf.get("database", "sql_alchemy_conn"),
+            [Variable.get(str(number)) for number in range(6)],
+            [found.conn_id, found.host, found.password, found.extra_dejson],
+            errors,
+        ]
+    """)
+    assert answer == [
+        "sqlite:////$HOME/%(x)s/{{ 1 }}",
+        hostile,
+        ["c", "{{ 1/0 }}", "%(x)s", {"hook": "$HOME"}],
+        ["bad", "list"],
+    ]

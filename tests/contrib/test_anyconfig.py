@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conftest import sent
+from tests.contrib.conftest import HOSTILE
 
 anyconfig = pytest.importorskip("anyconfig")
 
@@ -23,3 +24,13 @@ def test_merging_into_the_namespace_is_a_trap(store, load):
     load(db={"host": "h"})
     anyconfig.merge(store["app"], {"db": {"port": 5432}})
     assert store["app"].copy() == {"db": {"host": "h"}}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_stored_text_is_that_text(store, load, text):
+    """anyconfig renders and loads nothing while it merges, whatever a text or a name says."""
+    load(a=text, b={"c": [text], text: 1}, ac_template=True, ac_parser="pickle", __class__=1)
+    settings = store["app"].copy()
+    anyconfig.merge(settings, {"b": {"d": 1}})
+    assert settings == store["app"].copy() | {"b": {"c": [text], text: 1, "d": 1}}
+    assert anyconfig.get(settings, "b.d") == (1, "")

@@ -4,6 +4,7 @@ import cachetools
 import pytest
 
 from tests.conftest import sent
+from tests.contrib.conftest import HOSTILE
 
 
 def test_results_are_kept(emulator, store):
@@ -29,3 +30,10 @@ def test_the_default_keys_are_refused(emulator, store):
     with pytest.raises(TypeError, match=r"a key is a str, not (tuple|_\w*Tuple)"):
         cachetools.cached(cache=store["memo"])(abs)(-1)
     assert sent(emulator) == []
+
+
+@pytest.mark.parametrize("stored", [*HOSTILE, {"__reduce__": ["os.system"]}, None, [1]])
+def test_a_stored_result_is_that_value(store, stored):
+    """What somebody stored is the function's result, as it is: JSON, and nothing that is called or unpickled."""
+    store["memo"]["k"] = stored
+    assert cachetools.cached(cache=store["memo"], key=lambda: "k")(lambda: "computed")() == stored

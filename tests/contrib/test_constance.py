@@ -1,8 +1,10 @@
 """The backend for django-constance."""
 
 import asyncio
+import base64
 import datetime
 import importlib
+import pickle
 import sys
 import uuid
 from decimal import Decimal
@@ -118,3 +120,55 @@ def test_any_mutable_mapping_will_do():
     config.THEME = "dark"
     assert entries == {"THEME": "dark"}
     assert config.THEME == "dark"
+
+
+# --- hostile values ---------------------------------------------------------------------------------------------------
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        base64.b64encode(pickle.dumps(Evil())).decode(),
+        pickle.dumps(Evil(), protocol=0).decode("latin-1"),
+        '{"__type__": "decimal", "__value__": "1"}',
+        "@format {env[HOME]}",
+        "{{ 1/0 }}",
+        {"py/reduce": [{"py/function": "builtins.print"}, ["it ran"]]},
+    ],
+)
+def test_a_stored_value_is_that_value(store, capsys, stored):
+    """A pickle, in any of its forms, a text that looks like django-constance's own, and other notations for objects
+    are the values that they are: nothing is unpickled or called."""
+    config = constance_on(store["constance"], {"THEME": "light"}).config
+    store["constance"]["THEME"] = stored
+    assert stored == config.THEME
+    assert importlib.import_module("constance.utils").get_values() == {"THEME": stored}
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"__type__": "pickle", "__value__": "Y29zCnN5c3RlbQo="},
+        {"__type__": "builtins.eval", "__value__": "1"},
+        {"__type__": "decimal", "__value__": "x"},
+        {"__type__": "date", "__value__": 5},
+        {"__type__": "uuid", "__value__": None},
+        {"__type__": "timedelta", "__value__": 1e300},
+        {"__type__": "decimal"},
+        {"a": [{"__value__": 1}]},
+    ],
+)
+def test_a_form_that_is_none_of_constances_is_named(store, stored):
+    """An entry in a form that django-constance does not have is an error that names it, never another setting."""
+    config = constance_on(store["constance"], {"THEME": "light"}).config
+    store["constance"]["THEME"] = stored
+    for look in (lambda: config.THEME, importlib.import_module("constance.utils").get_values):
+        with pytest.raises(ValueError, match="django-constance cannot read what the entry 'THEME' holds"):
+            look()
+    assert store["constance"]["THEME"] == stored

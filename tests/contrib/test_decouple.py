@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conftest import sent
+from tests.contrib.conftest import HOSTILE
 
 decouple = pytest.importorskip("decouple")
 
@@ -23,3 +24,15 @@ def test_a_namespace_is_a_repository(emulator, store, load, monkeypatch):
     assert [method for method, _ in sent(emulator)] == ["HEAD"]
     with pytest.raises(decouple.UndefinedValueError):
         config("DHIS2KV_ABSENT")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_stored_text_is_that_text(store, load, text):
+    """python-decouple puts nothing into a text; one that the program's ``cast`` does not take is refused."""
+    load(DHIS2KV_A=text)
+    config = decouple.Config(store["app"])
+    assert config("DHIS2KV_A") == text
+    with pytest.raises(ValueError, match="invalid literal"):
+        config("DHIS2KV_A", cast=int)
+    with pytest.raises(ValueError, match="Invalid truth value"):
+        config("DHIS2KV_A", cast=bool)

@@ -30,3 +30,24 @@ def test_the_environment_takes_text_only(store, load, monkeypatch):
     load(DHIS2KV_PORT=8080)
     with pytest.raises(TypeError):
         os.environ.update(store["app"].copy())
+
+
+def test_only_named_variables_come_from_the_store(emulator, store, load, monkeypatch):
+    """``get_many`` takes the variables that the program names, for one request: what else is stored reaches neither the
+    environment nor the programs that are started from here; and a value is what it is, also one that names others."""
+    load(DHIS2KV_THEME="${HOME} $HOME %HOME%", LD_PRELOAD="/evil.so", PYTHONSTARTUP="evil.py", DHIS2KV_OTHER="x")
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    before = dict(os.environ)
+    for key, value in store["app"].get_many(["DHIS2KV_THEME", "DHIS2KV_SIZE"]).items():
+        os.environ.setdefault(key, value if isinstance(value, str) else json.dumps(value))
+    assert dict(os.environ) == before | {"DHIS2KV_THEME": "${HOME} $HOME %HOME%"}
+    assert len(sent(emulator)) == 1
+    assert environs.Env()("DHIS2KV_THEME") == "${HOME} $HOME %HOME%"
+
+
+def test_expanding_variables_is_a_trap(store, load, monkeypatch):
+    """With ``expand_vars`` a stored text shows other variables of the process."""
+    load(DHIS2KV_THEME="${DHIS2KV_SECRET}")
+    monkeypatch.setattr(os, "environ", os.environ.copy() | {"DHIS2KV_SECRET": "secret"})
+    os.environ.update(store["app"].get_many(["DHIS2KV_THEME"]))
+    assert environs.Env(expand_vars=True)("DHIS2KV_THEME") == "secret"

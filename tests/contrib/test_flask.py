@@ -27,3 +27,15 @@ def test_from_object_is_a_trap(emulator, store, load):
     app.config.from_object(store["app"])
     assert app.config["SECRET_KEY"] is None
     assert sent(emulator) == []
+
+
+def test_only_named_settings_come_from_the_store(emulator, store, load):
+    """``get_many`` takes the settings that the program names, for one request: no other entry sets anything."""
+    load(THEME="{{ config }}", SECRET_KEY="theirs", DEBUG=True, SESSION_COOKIE_DOMAIN="evil.example.org", __class__=1)
+    app = flask.Flask("test")
+    before = dict(app.config)
+    app.config.from_mapping(store["app"].get_many(["THEME", "MAX_CONTENT_LENGTH"]))
+    assert dict(app.config) == before | {"THEME": "{{ config }}"}
+    assert len(sent(emulator)) == 1
+    with app.app_context():
+        assert flask.render_template_string("{{ config.THEME }}") == "{{ config }}"

@@ -1,12 +1,14 @@
 """The source for pydantic-settings."""
 
 import logging
+import os
 
 import pytest
 
 from dhis2kv import Forbidden, Unreachable
 from dhis2kv.config import Config
 from tests.conftest import connect, sent
+from tests.contrib.conftest import HOSTILE
 
 pydantic = pytest.importorskip("pydantic")
 pydantic_settings = pytest.importorskip("pydantic_settings")
@@ -138,3 +140,21 @@ def test_a_config_is_read_as_a_model():
     assert config.as_(Database, "db") == Database(host="h", port=1)
     with pytest.raises(pydantic.ValidationError, match="host"):
         config.as_(Database)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, '["json"]'])
+def test_a_stored_text_is_that_text(store, load, text):
+    """pydantic-settings puts nothing into a text and parses none; no other entry sets anything, whatever its name."""
+    names = ["_env_file", "model_config", "__init__", "settings_customise_sources", "_cli_parse_args", "__class__"]
+    load(dhis2kv_theme=text, dhis2kv_db={"a": [text]}, **dict.fromkeys(names, text))
+    settings = model(store["app"], config={"extra": "allow"})
+    assert settings().model_dump() == {"dhis2kv_theme": text, "dhis2kv_db": {"a": [text]}}
+    load(dhis2kv_db=text)
+    with pytest.raises(pydantic.ValidationError, match="dhis2kv_db"):
+        settings()
+
+
+def test_a_field_that_imports_is_a_trap(store, load):
+    """A model whose field is an ``ImportString`` imports what a stored text names."""
+    load(hook="os.system")
+    assert model(store["app"], {"hook": (pydantic.ImportString, None)})().hook is os.system
