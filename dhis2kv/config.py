@@ -7,7 +7,6 @@ import dataclasses
 import json
 import logging
 import os
-import tempfile
 import threading
 import time
 import types
@@ -16,7 +15,7 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Va
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dhis2kv import errors, wire
+from dhis2kv import errors, private, wire
 from dhis2kv.store import Namespace
 
 log = logging.getLogger("dhis2kv")
@@ -199,7 +198,7 @@ class Config(Mapping[str, Any]):
         if text == self._saved:
             return
         try:
-            _write(path, text)
+            private.write(path, text)
         except OSError as error:
             log.warning("the settings could not be written to %s, which stays as it was: %s", path, error)
         else:
@@ -272,21 +271,6 @@ def _check_place(path: Path) -> None:
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {str(folder)!r} to keep the fallback in")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, for its owner's eyes only; of a symbolic link the file that it leads to."""
-    path = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _restored(path: Path, why: Exception) -> dict[str, Any]:

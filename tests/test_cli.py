@@ -563,6 +563,9 @@ def complete(line, monkeypatch, words):
         ("dhis2kv export app e", []),
         ("dhis2kv diff a", ["app"]),
         ("dhis2kv who", ["whoami"]),
+        ("dhis2kv get --profile th", ["there"]),
+        ("dhis2kv profile show h", ["here"]),
+        ("dhis2kv profile verify ", ["here", "there"]),
     ],
 )
 def test_completion(line, monkeypatch, words, names):

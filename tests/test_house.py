@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dhis2kv"
 
-LIBRARY = {"errors", "wire", "transport", "cache", "datastore", "store"}
+LIBRARY = {"errors", "wire", "transport", "cache", "datastore", "environment", "private", "profiles", "store"}
 TESTING = {"emulator", "store", "testing"}
 
 # What a room may import of ours. Who may enter the store may enter what lies below it, to catch the errors, name the
@@ -21,6 +21,9 @@ MAY_IMPORT = {
     "transport": {"errors", "wire"},
     "cache": {"errors", "wire"},  # it tells an absence from an outage, and reads texts
     "datastore": {"errors", "wire", "transport"},
+    "environment": set(),
+    "private": set(),
+    "profiles": {"environment", "private"},  # which server and account: no more than files and variables
     "store": LIBRARY,
     "snapshot": LIBRARY,
     "config": LIBRARY,
@@ -30,13 +33,12 @@ MAY_IMPORT = {
     "testing": TESTING,
     "pytest_plugin": TESTING,
     "demo": {"store", "testing"},
-    "profiles": LIBRARY,  # which server and account: for the command line and the MCP server
-    "cli": LIBRARY | {"snapshot", "emulator", "demo", "profiles", "mcp"},
-    "mcp": LIBRARY | {"profiles", "snapshot"},
+    "cli": LIBRARY | {"snapshot", "emulator", "demo", "mcp"},
+    "mcp": LIBRARY | {"snapshot"},
     "__main__": {"cli"},
 }
 # The rooms that know no HTTP library.
-WITHOUT_HTTP = {"errors", "wire", "cache", "snapshot", "config", "aio", "demo"}
+WITHOUT_HTTP = {"errors", "wire", "cache", "environment", "private", "profiles", "snapshot", "config", "aio", "demo"}
 
 
 def room_of(path):

@@ -1,10 +1,15 @@
 """Profiles: which server and account are meant, and which files are not to be trusted."""
 
 import os
+import pickle
+import sys
+from pathlib import Path
 
+import platformdirs
 import pytest
 
-from dhis2kv import profiles
+from dhis2kv import Store, profiles
+from dhis2kv.profiles import files
 
 OURS = """
 default = "play"
@@ -57,7 +62,7 @@ def write(path, text, mode=0o600):
 
 @pytest.fixture
 def ours(home):
-    return write(profiles._paths()[0], OURS)
+    return write(files.own(), OURS)
 
 
 @pytest.fixture
@@ -95,7 +100,7 @@ def test_a_token_counts_rather_than_a_password(monkeypatch):
     """With DHIS2_PAT and a password in the environment the token signs in, as in d2w."""
     for name, value in {"URL": "https://env.example.org", "PAT": "d2p_x", "USERNAME": "u", "PASSWORD": "p"}.items():
         monkeypatch.setenv(f"DHIS2_{name}", value)
-    store = profiles.open_store()
+    store = Store.from_profile()
     assert store.datastore.transport.account != "u"
     assert profiles.find().token == "d2p_x"
 
@@ -153,12 +158,19 @@ def test_a_file_of_somebody_else_is_refused(ours, monkeypatch):
         ('default = "x"\n[profiles.x]\nbase_url = "https://a.example"\nauth = "pat"', "has no token"),
         ('default = "x"\n[profiles.x]\nbase_url = "https://a.example"\nauth = []', "signs in by"),
         ('default = "x"\n[profiles.x]\nbase_url = "https://a.example"\ntoken = 7', "put it in quotation marks"),
-        ("", "which server"),
+        (
+            'default = "x"\n[profiles.x]\nbase_url = "https://a.example"\ntoken = "t"\nverify = false',
+            "'verify'.*nothing",
+        ),
+        ('default = "x"\n[profiles.x]\nbase_url = "https://a.example"\ntokne = "t"', "'tokne', which means nothing"),
+        ('defualt = "x"', "'defualt', which means nothing; known are default, profiles"),
+        ('default = "x"\n[profiles.x]\nbase_url = "https://a.example"\nkeyring = "a"', "a 'token' or a 'password'"),
+        ("", "which server.*dhis2kv profile add"),
     ],
 )
 def test_what_cannot_be_used_is_said(home, text, sentence):
     """A file that is not what it should be gives a sentence that says what is wrong."""
-    write(profiles._paths()[0], text)
+    write(files.own(), text)
     with pytest.raises(ValueError, match=sentence):
         profiles.find()
 
@@ -172,7 +184,7 @@ def test_other_ways_to_sign_in_are_refused(d2w):
 def test_nothing_configured_says_what_to_do():
     """Where nothing names a server, the sentence says which variables and which file would."""
     with pytest.raises(ValueError, match=r"DHIS2_URL.*profiles\.toml"):
-        profiles.open_store()
+        Store.from_profile()
 
 
 def test_a_profile_shows_no_secret(ours):
@@ -186,12 +198,117 @@ def test_a_name_without_a_password_opens_no_store(monkeypatch):
     monkeypatch.setenv("DHIS2_URL", "https://env.example.org")
     monkeypatch.setenv("DHIS2_USERNAME", "u")
     with pytest.raises(ValueError, match="no password for 'u'"):
-        profiles.open_store()
+        Store.from_profile()
 
 
 def test_options_reach_the_store(ours):
-    """open_store hands its options to Store, and signs in as the profile says."""
-    store = profiles.open_store("local", read_only=True)
+    """from_profile hands its options to Store, and signs in as the profile says."""
+    store = Store.from_profile("local", read_only=True)
     assert store.datastore.read_only
     assert store.datastore.transport.base == "http://localhost:8080/dhis"
     assert store.datastore.transport.account == "admin"
+
+
+def test_an_unknown_profile_lists_those_there_are(ours, d2w):
+    """Whoever misspells a name sees the names, of all files."""
+    with pytest.raises(
+        ValueError, match=r"there is no profile 'plya'; there are play, local, prod, sso\. .*profile add"
+    ):
+        profiles.find("plya")
+
+
+def test_files_of_d2w_may_hold_more(home):
+    """What d2w keeps in its own files beyond what is known here is left alone."""
+    write(
+        home / ".config" / "dhis2" / "profiles.toml",
+        'x = 1\n[profiles.a]\nbase_url = "https://a.example"\ntoken = "t"\nnew = 2',
+    )
+    assert profiles.find("a").token == "t"
+
+
+def test_certificates_of_a_profile(home, tmp_path):
+    """ca_file is what the server's certificate is checked against; an option outweighs it."""
+    write(tmp_path / "ca.pem", "")
+    write(files.own(), f'[profiles.x]\nbase_url = "https://a.example"\ntoken = "t"\nca_file = "{tmp_path}/ca.pem"')
+    assert Store.from_profile("x").datastore.transport._settings["verify"] == f"{tmp_path}/ca.pem"
+    assert Store.from_profile("x", verify=False).datastore.transport._settings["verify"] is False
+
+
+def test_a_pickled_store_holds_no_secret(ours):
+    """A store of a profile is pickled as the profile's name, and reads the file again where it is loaded."""
+    pickled = pickle.dumps(Store.from_profile("local", read_only=True).user)
+    assert b"district" not in pickled
+    ours.write_text(OURS.replace("localhost", "elsewhere.example"))
+    store = pickle.loads(pickled)
+    assert store.datastore.transport.base == "http://elsewhere.example:8080/dhis"
+    assert store.user is store
+    assert store.datastore.read_only
+
+
+def test_from_profile_needs_no_extra(ours):
+    """No package of an extra is loaded for it."""
+    store = Store.from_profile("play")
+    assert store.datastore.transport.base == "https://play.example.org"
+    for module in ("click", "platformdirs", "tomlkit", "keyring"):
+        assert module not in _loaded_by("from dhis2kv import Store; Store.from_profile('play')")
+
+
+def _loaded_by(code):
+    import subprocess
+
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in ran.stdout.split()}
+
+
+@pytest.mark.parametrize("config", [None, "", "elsewhere"])
+def test_the_file_is_where_the_system_has_such_files(monkeypatch, tmp_path, config):
+    """On this system, at least, it is where platformdirs says that the user's configuration belongs."""
+    if config is None:
+        monkeypatch.delenv("XDG_CONFIG_HOME")
+    else:
+        monkeypatch.setenv("XDG_CONFIG_HOME", config and str(tmp_path / config))
+    assert files.own() == platformdirs.user_config_path("dhis2kv", appauthor=False) / "profiles.toml"
+
+
+@pytest.mark.parametrize(
+    ("platform", "place"),
+    [
+        ("win32", "C/dhis2kv/profiles.toml"),
+        ("darwin", "home/Library/Application Support/dhis2kv/profiles.toml"),
+    ],
+)
+def test_the_file_on_other_systems(monkeypatch, platform, place):
+    """On Windows it is in the folder that %LOCALAPPDATA% names, on macOS in Application Support."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("LOCALAPPDATA", "C")
+    monkeypatch.setenv("HOME", "home")
+    assert files.own() == Path(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "password"),
+    [
+        (" two blanks  \n", " two blanks  "),
+        ("x\r\n", "x"),
+        ("x\n\n", "x\n"),
+        ("\ufeffx", "x"),
+        ("\u00a0x\u2003", "\u00a0x\u2003"),
+    ],
+)
+def test_blanks_in_a_file_belong_to_the_password(monkeypatch, tmp_path, text, password):
+    """Of a password's file the newline at its end goes, and nothing else."""
+    monkeypatch.setenv("DHIS2_URL", "https://env.example.org")
+    monkeypatch.setenv("DHIS2_USERNAME", "u")
+    path = tmp_path / "secret"
+    path.write_bytes(text.encode())
+    monkeypatch.setenv("DHIS2_PASSWORD_FILE", str(path))
+    assert profiles.find().password == password
+
+
+def test_blanks_around_a_token_do_not_belong_to_it(monkeypatch, tmp_path):
+    """A token has no blanks, so that those in its file are none of it."""
+    monkeypatch.setenv("DHIS2_URL", "https://env.example.org")
+    monkeypatch.setenv("DHIS2_PAT_FILE", str(write(tmp_path / "secret", " d2p_x \n\n")))
+    assert profiles.find().token == "d2p_x"

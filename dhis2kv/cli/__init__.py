@@ -13,7 +13,7 @@ import sys
 import click
 
 from dhis2kv import __version__
-from dhis2kv.cli import entries, many, servers
+from dhis2kv.cli import entries, many, profiles, servers
 from dhis2kv.cli.connection import connection_options
 from dhis2kv.cli.failures import FAILURE, Commands
 
@@ -52,7 +52,7 @@ def cli(context: click.Context) -> None:
         context.color = False
 
 
-for _command in (*entries.COMMANDS, *many.COMMANDS, *servers.COMMANDS):
+for _command in (*entries.COMMANDS, *many.COMMANDS, *profiles.COMMANDS, *servers.COMMANDS):
     cli.add_command(_command)
 
 

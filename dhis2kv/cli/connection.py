@@ -31,6 +31,7 @@ class Connection:
     url: str | None = None
     username: str | None = None
     password_stdin: bool = False
+    ca_file: str | None = None
     user: bool = False
     shared: Store = field(init=False)  # once open() has made it
 
@@ -39,11 +40,13 @@ class Connection:
 
         Raises ``click.UsageError`` where no server is named, or a password is missing and cannot be asked for.
         """
+        from dhis2kv.store import Store
+
         try:
             account = self._account()
             if account.lacks_password and ask:
-                account = replace(account, password=_password(account))
-            self.shared = account.open(**options)
+                account = replace(account, password=password_of(account))
+            self.shared = Store(account.url, **account.options(), **options)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         return self.shared.user if self.user else self.shared
@@ -54,15 +57,23 @@ class Connection:
         account = profiles.Profile(self.url) if self.url and not self.profile else profiles.find(self.profile)
         if self.url or self.username:
             # What signs in one account is not sent for another one, nor to another server.
-            account = profiles.Profile(self.url or account.url, self.username)
+            account = profiles.Profile(self.url or account.url, self.username, ca_file=account.ca_file)
+        if self.ca_file:
+            account = replace(account, ca_file=self.ca_file)
         if not self.password_stdin:
             return account
         if account.username is None:
             raise click.UsageError("whose password? --password-stdin needs --username, or a profile with one")
-        return replace(account, password=sys.stdin.readline().rstrip("\r\n"), token=None)
+        return replace(account, password=password_from_stdin(), token=None)
 
 
-def _password(account: Profile) -> str:
+def password_from_stdin() -> str:
+    """The password, one line, from standard input; blanks at its ends belong to it."""
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def password_of(account: Profile) -> str:
+    """The password of an account, asked for on the terminal; raises ``click.UsageError`` where there is none."""
     if not output.interactive():
         raise click.UsageError(
             f"no password for {account.username!r}, and no terminal to ask for it: give --password-stdin,"
@@ -84,12 +95,28 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
         setattr(context.ensure_object(Connection), parameter.name, value)
 
 
+def complete_profile(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete a word by the names of the profiles; by none where their files cannot be used."""
+    from dhis2kv import profiles
+
+    try:
+        return [CompletionItem(found.name) for found in profiles.every() if found.name.startswith(begun)]
+    except (ValueError, OSError):
+        return []
+
+
 _option = functools.partial(click.option, expose_value=False, is_eager=True, callback=_remember)
 _OPTIONS = (
-    _option("--profile", metavar="NAME", help="A server and account by name; or set DHIS2_PROFILE."),
+    _option(
+        "--profile",
+        metavar="NAME",
+        shell_complete=complete_profile,
+        help="A server and account by name; or set DHIS2_PROFILE.",
+    ),
     _option("--url", metavar="URL", help="The server, without a profile's account."),
     _option("--username", metavar="NAME", help="The account, whose password is asked for."),
     _option("--password-stdin", is_flag=True, help="Read the password, one line, from standard input."),
+    _option("--ca-file", metavar="FILE", help="The certificates that the server's must come from, as PEM."),
     _option("--user", is_flag=True, help="The account's own store instead of the shared one."),
 )
 
@@ -138,6 +165,7 @@ def _completing(names: Callable[[Store, click.Context], Iterable[str]]) -> Calla
     return complete
 
 
+profile_argument = click.argument("name", shell_complete=complete_profile)
 complete_namespace = _completing(_namespaces)
 namespace_argument = click.argument("namespace", shell_complete=complete_namespace)
 key_argument = click.argument("key", shell_complete=_completing(_keys))

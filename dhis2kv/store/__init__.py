@@ -1,7 +1,7 @@
 """What people hold: ``Store`` maps names to namespaces, and ``Namespace`` keys to values (``namespace``).
 
 No HTTP here, only what Python's mappings mean, over the accessor and the cache. May import all rooms below: errors,
-wire, transport, cache, datastore.
+wire, transport, cache, datastore, profiles.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 import requests
 from requests.auth import HTTPBasicAuth
 
-from dhis2kv import wire
+from dhis2kv import profiles, wire
 from dhis2kv.cache import Cache, CacheInfo, Place
 from dhis2kv.datastore import Datastore
-from dhis2kv.store.environment import variable
+from dhis2kv.environment import variable
 from dhis2kv.store.namespace import Namespace
 from dhis2kv.store.views import Snapshot
 from dhis2kv.transport import MAX_BYTES, TIMEOUT, Transport
 
-__all__ = ["Namespace", "Store", "variable"]
+__all__ = ["Namespace", "Store"]
 
 
 class Store(Mapping[str, "Namespace"]):
@@ -37,8 +37,9 @@ class Store(Mapping[str, "Namespace"]):
     ``clear``, ``pop``, ``popitem``, ``update`` and ``setdefault``: a slip must not delete other people's namespaces.
 
     Any number of threads may use one store, and it survives a fork. It is a context manager that closes its
-    connections. It can be pickled without them, **with its credentials**; one made by ``from_env`` is pickled as "read
-    the environment again"; with a ``session`` or an authentication object of its own it refuses.
+    connections. It can be pickled without them, **with its credentials**; one made by ``from_env`` or
+    ``from_profile`` is pickled as "read that again"; with a ``session`` or an authentication object of its own it
+    refuses.
 
     :param url: the server; it may end in ``/api``, ``/api/NN`` or a slash, have a context path, and hold credentials.
     :param auth: anything that ``requests`` takes; a pair is name and password.
@@ -119,6 +120,20 @@ class Store(Mapping[str, "Namespace"]):
         auth = (name, password) if name and not token else None
         store = cls(url, auth, token=token, **options)
         store._recipe = (_made_from_env, (cls, options))
+        return store
+
+    @classmethod
+    def from_profile(cls, name: str | None = None, **options: Any) -> Store:
+        """A store on the server and as the account of a profile, with the options of ``Store``; sends nothing.
+
+        Without a name: the profile that ``DHIS2_PROFILE`` names; else what ``from_env`` reads, where ``DHIS2_URL`` is
+        set; else the default profile. Profiles are made with ``dhis2kv profile add``; where their file is and what
+        stands in it, ``help("dhis2kv.profiles")`` says. Raises ``ValueError`` when there is no such profile, when its
+        file cannot be used, and for a name without a password.
+        """
+        profile = profiles.find(name)
+        store = cls(profile.url, **{**profile.options(), **options})
+        store._recipe = (_made_from_profile, (cls, name, options))
         return store
 
     @property
@@ -246,6 +261,10 @@ def _made(cls: type[Store], url: str, auth: Any, options: dict[str, Any]) -> Sto
 
 def _made_from_env(cls: type[Store], options: dict[str, Any]) -> Store:
     return cls.from_env(**options)
+
+
+def _made_from_profile(cls: type[Store], name: str | None, options: dict[str, Any]) -> Store:
+    return cls.from_profile(name, **options)
 
 
 def _restored(is_user: bool, make: Callable[..., Store], arguments: tuple[Any, ...]) -> Store:
