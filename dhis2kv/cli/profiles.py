@@ -61,7 +61,7 @@ def add(name: str, token_from_server: bool, days: int, keyring: bool, yes: bool)
     with _said():
         file = ProfileFile()
         if name in file:
-            confirm(f"Replace the profile {name!r} in {file.path}?", yes)
+            confirm(f"Replace the profile {name!r} in {_short(file.path)}?", yes)
         account = _asked_for()
         with _opened(account) as store:
             _tell(store)
@@ -72,7 +72,7 @@ def add(name: str, token_from_server: bool, days: int, keyring: bool, yes: bool)
         file.default = name
         say(f"{name!r} is the default")
     file.save()
-    say(f"added the profile {name!r} to {file.path}")
+    say(f"added the profile {name!r} to {_short(file.path)}")
 
 
 @profile.command("list")
@@ -137,7 +137,7 @@ def remove(name: str, yes: bool) -> None:
         one, file = found(name), ProfileFile()
     if name not in file:
         raise click.UsageError(f"the profile {name!r} is in {one.path}, which is d2w's: remove it there")
-    confirm(f"Remove the profile {name!r} from {file.path}?", yes)
+    confirm(f"Remove the profile {name!r} from {_short(file.path)}?", yes)
     if "keyring" in one.settings:
         _keyring().delete_password(KEYRING, name)
     file.remove(name)
@@ -250,6 +250,12 @@ def _row(one: Found) -> dict[str, Any]:
         "account": settings.get("username") or ("(token)" if has_token else ""),
         "default": one.is_default,
     }
+
+
+def _short(path: Path) -> str:
+    """A path as people write it, from their home on."""
+    home = Path.home()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
 
 
 def _without_credentials(url: Any) -> str:
