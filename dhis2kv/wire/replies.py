@@ -21,7 +21,8 @@ E = TypeVar("E", bound=errors.Dhis2kvError)
 class Reply:
     """What came back: status, headers (names in lower case) and body; ``text`` and ``json()`` read the body.
 
-    ``unsure`` says that the call had been sent before, and may have acted then.
+    ``unsure`` says that the call had been sent before, and may have acted then; ``counted`` that the body is known to
+    have come to its end, by its length or its chunks.
     """
 
     call: Call
@@ -30,6 +31,16 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | bytearray = b""
     unsure: bool = False
+    counted: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether the body is certain to be all that the server sent.
+
+        Where nothing counts a body, it counts only as JSON that closes itself: 12345678 cut short reads as 1234, and
+        a text of nothing as no value.
+        """
+        return self.counted or (self.call.method != "HEAD" and _closes_itself(self.body))
 
     @property
     def may_have_acted(self) -> bool:
@@ -82,6 +93,30 @@ class Reply:
         """An error of this kind about this reply; ``args`` are its ``args`` where the sentence is not."""
         about = {"status": self.status, "method": self.call.method, "url": self.url, "sent": self.may_have_acted}
         return kind(*(args or (f"{sentence} ({self.call.method} {self.url})",)), **{**about, **facts})
+
+
+_MARKS = re.compile(rb'\\.|["{}\[\]]', re.S)
+
+
+def _closes_itself(body: bytes | bytearray) -> bool:
+    """Whether this is a JSON object, list or text up to the bracket or quote that closes it.
+
+    Looks at nothing else, and so at texts that are too deep, or hold too long a number, for a parser too.
+    """
+    body = body.strip(b" \t\r\n")
+    depth, quoted, end = 0, False, 0
+    if body[:1] not in (b"{", b"[", b'"'):
+        return False
+    for found in _MARKS.finditer(body):
+        mark = found[0]
+        if depth == 0 and not quoted and end:
+            return False  # something follows
+        if mark == b'"':
+            quoted = not quoted
+        elif not quoted:
+            depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(mark, 0)
+        end = found.end()
+    return depth == 0 and not quoted and end == len(body)
 
 
 def checked(reply: Reply) -> Reply:

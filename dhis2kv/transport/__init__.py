@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 import random
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.auth import AuthBase, HTTPBasicAuth
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_netrc_auth
 
-from dhis2kv import __version__, errors, wire
+from dhis2kv import errors, wire
+from dhis2kv.transport import bodies
+from dhis2kv.transport.exchange import Exchange
+from dhis2kv.transport.failures import failure
+from dhis2kv.transport.sessions import check_settings, disconnect, session_like
+from dhis2kv.transport.signing import Basic, signer, text
 
 log = logging.getLogger("dhis2kv")
 
@@ -29,8 +29,9 @@ MAX_BYTES = 256 * 1024 * 1024
 LONGEST_WAIT = 30.0  # seconds; the most that a Retry-After is honoured
 LONGEST_TIMEOUT = 1e6  # seconds; sockets take no infinity
 IDLE = 10.0  # seconds; servers close a connection after 20 s without a request
-CHUNK = 65536
 REPEATED = frozenset({429, 502, 503, 504})
+
+_INHERITED: list[requests.Session] = []  # of the parent process, for as long as this one lives
 
 
 class Transport:
@@ -43,8 +44,8 @@ class Transport:
         counts, as in ``requests``.
     :param token: a DHIS2 personal access token.
     :param timeout: seconds for the whole call with its repeats; or a pair as in ``requests`` (to connect, between two
-        bytes); or a triple (to connect, between two bytes, for the whole call). The time for the whole call is checked
-        before each repeat and with each piece of the body (urllib3 before 2.0: with each 64 KiB of it).
+        bytes); or a triple (to connect, between two bytes, for the whole call). The time for the whole call bounds it
+        whatever comes, byte by byte or without end; only looking up the host's name takes what time it takes.
     :param retries: how often a call is repeated at most, after a wait, where that cannot change its outcome; what looks
         like a lost race or a stale session is repeated once besides, at once.
     :param verify, cert, proxies: as in ``requests``; its environment variables count, and are read once, here.
@@ -79,24 +80,23 @@ class Transport:
             raise ValueError("retries cannot be negative, and max_bytes is at least 1")
         self._retries, self._max_bytes, self.sleep, self._clock = retries, max_bytes, sleep, clock
         self._borrowed = session
-        self._session = _session(session)
-        self._auth = _auth(found if auth is None else auth, token, self._session, self.base)
+        self._session = session_like(session)
+        self._auth = signer(found if auth is None else auth, token, self._session, self.base)
         # The proxies and CA bundle of the environment: looking them up costs a third of a call, so it is done once.
         self._settings = self._session.merge_environment_settings(self.base + "/", proxies or {}, True, verify, cert)
-        _check_settings(**self._settings)
-        self._headers = {name: _text(value) for name, value in self._session.headers.items() if value is not None}
+        check_settings(**self._settings)
+        self._headers = {name: text(value) for name, value in self._session.headers.items() if value is not None}
         self._last_used = clock()
         self._process = os.getpid()
 
     @property
     def account(self) -> str | None:
         """The name of the account, where the credentials tell it."""
-        return self._auth.username if isinstance(self._auth, _Basic) else None
+        return self._auth.username if isinstance(self._auth, Basic) else None
 
     def close(self) -> None:
-        """Close the connections, unless they belong to a session that was passed in."""
-        if self._borrowed is None:
-            self._session.close()
+        """Close the connections."""
+        disconnect(self._session)
 
     def call(self, call: wire.Call) -> wire.Reply:
         """Send a call, repeat it where that cannot change its outcome, and return the reply, whatever its status.
@@ -170,9 +170,9 @@ class Transport:
         if self._process != os.getpid():
             self._renew()
         now = self._clock()
-        if (call.once or call.method == "POST") and now - self._last_used > IDLE and self._borrowed is None:
+        if (call.once or call.method == "POST") and now - self._last_used > IDLE:
             # A connection that the server is just closing would leave open whether the call was done.
-            self._session.close()
+            disconnect(self._session)
         self._last_used = now
         request = self._prepared(call)
         url = f"{self.base}{call.target}"
@@ -181,21 +181,21 @@ class Transport:
         left = max(deadline - now, 0.001)
         limits = (min(self._connect, left), min(self._read, left))
         facts: dict[str, Any] = {"method": call.method, "url": url}
-        try:
-            response = self._session.send(request, timeout=limits, allow_redirects=False, **self._settings)
+        with Exchange(deadline, limits[1], self._clock) as exchange:
             try:
-                body = self._body(response, deadline, facts)
-            except BaseException:
-                response.close()  # what is left of the body must not be taken for the next reply
-                raise
-        except errors.Dhis2kvError:
-            raise
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            log.debug("%s %s: %s", call.method, url, type(error).__name__)
-            raise _failure(error, facts) from error
+                response = self._session.send(request, timeout=limits, allow_redirects=False, **self._settings)
+                exchange.sent = True
+                body, counted = self._body(response, exchange, facts)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                log.debug("%s %s: %s", call.method, url, type(error).__name__)
+                raise failure(error, exchange, self._total, facts) from error
         log.debug("%s %s: %d, %d bytes", call.method, url, response.status_code, len(body))
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return wire.Reply(call, url, response.status_code, headers, body)
+        reply = wire.Reply(call, url, response.status_code, headers, body, counted=counted)
+        if 200 <= reply.status < 300 and not reply.whole:
+            host = urlsplit(url).netloc
+            raise reply.error(errors.Unreachable, f"the connection to {host} broke: its reply may be cut")
+        return reply
 
     def _prepared(self, call: wire.Call) -> requests.PreparedRequest:
         """The request as it will leave the socket.
@@ -216,138 +216,29 @@ class Transport:
             request = self._auth(request)
         return request
 
-    def _body(self, response: requests.Response, deadline: float, facts: dict[str, Any]) -> bytes | bytearray:
-        """The body, read as it comes, so that neither a slow trickle nor a flood goes on for ever."""
-        raw = response.raw
-        # Where urllib3 has it, read1 returns with what is there; read waits until the chunk is full.
-        read = getattr(raw, "read1", raw.read)
-        body = bytearray()
-        while chunk := read(CHUNK, decode_content=True):
-            body += chunk
-            if len(body) > self._max_bytes:
-                raise errors.ServerError(
-                    f"the reply is larger than max_bytes={self._max_bytes}",
-                    sent=True,
-                    status=response.status_code,
-                    **facts,
-                )
-            if self._clock() > deadline:
-                raise errors.TimedOut(f"no whole reply within {self._total:g} s", sent=True, **facts)
-        if raw.length_remaining and facts["method"] != "HEAD":
-            raise urllib3.exceptions.IncompleteRead(len(body), raw.length_remaining)
-        return body
+    def _body(
+        self, response: requests.Response, exchange: Exchange, facts: dict[str, Any]
+    ) -> tuple[bytes | bytearray, bool]:
+        """The body, and whether it was counted or chunked to its end."""
+        try:
+            return bodies.read(response, exchange, self._max_bytes)
+        except bodies.TooLargeError:
+            response.close()
+            raise errors.ServerError(
+                f"the reply is larger than max_bytes={self._max_bytes}",
+                sent=True,
+                status=response.status_code,
+                **facts,
+            ) from None
+        except BaseException:
+            response.close()  # what is left of the body must not be taken for the next reply
+            raise
 
     def _renew(self) -> None:
-        """Leave the parent's connections alone after a fork; closing them would ask for locks that nobody may hold."""
-        self._session = _session(self._borrowed)
-        for prefix, adapter in self._session.adapters.items():
-            if isinstance(adapter, requests.adapters.HTTPAdapter):
-                self._session.adapters[prefix] = _without_connections(adapter)
+        """Leave the parent's connections alone after a fork: kept, for what drops them asks for locks of theirs."""
+        _INHERITED.append(self._session)
+        self._session = session_like(self._borrowed)
         self._process = os.getpid()
-
-
-def _without_connections(adapter: requests.adapters.HTTPAdapter) -> requests.adapters.HTTPAdapter:
-    """An adapter like another one, which may be of a class of somebody's own, with no connection yet."""
-    twin: Any = object.__new__(type(adapter))
-    twin.__dict__.update(adapter.__dict__, proxy_manager={})
-    twin.init_poolmanager(twin._pool_connections, twin._pool_maxsize, block=twin._pool_block)
-    return twin  # type: ignore[no-any-return]  # of the adapter's class
-
-
-class _Session(requests.Session):
-    """A session that sees no redirects: a malformed Location raises bare errors deep inside the ordinary one."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the name is requests'
-        return None
-
-
-class _Basic(AuthBase):
-    """Basic sign-in in UTF-8, as DHIS2 reads it; ``requests`` itself writes Latin-1."""
-
-    def __init__(self, username: str, password: str) -> None:
-        if ":" in username:
-            raise ValueError("a username cannot hold a colon: Basic sign-in would take the rest for the password")
-        self.username = username
-        self._header = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._header
-        return request
-
-
-class _Token(AuthBase):
-    """A DHIS2 personal access token."""
-
-    def __init__(self, token: str) -> None:
-        if not re.fullmatch(r"[!-~]+", token):
-            raise ValueError("a personal access token is one word of ASCII characters, like d2pat_...")
-        self._header = f"ApiToken {token}"
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._header
-        return request
-
-
-def _auth(auth: Any, token: str | None, session: requests.Session, base: str) -> Any:
-    """What signs requests, a callable or None; a netrc entry counts only where nothing else was given."""
-    if token is not None:
-        return _Token(token)
-    auth = auth if auth is not None else session.auth
-    if auth is None and session.trust_env:
-        auth = get_netrc_auth(base)
-    if isinstance(auth, tuple | list) and len(auth) == 2 and all(isinstance(part, str) for part in auth):
-        return _Basic(*auth)
-    if type(auth) is HTTPBasicAuth:
-        return _Basic(_text(auth.username), _text(auth.password))
-    if auth is None or callable(auth):
-        return auth
-    raise TypeError("auth is a pair (name, password), or an authentication object of requests")
-
-
-def _session(given: requests.Session | None) -> requests.Session:
-    session = _Session()
-    if given is None:
-        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=32, max_retries=0)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-    else:
-        session.adapters, session.auth, session.hooks = dict(given.adapters), given.auth, given.hooks
-        session.headers.update(given.headers)
-        session.proxies, session.verify, session.cert = given.proxies, given.verify, given.cert
-        session.trust_env = given.trust_env
-    session.headers.update(
-        {
-            "Accept": "application/json",
-            "User-Agent": f"dhis2kv/{__version__}",
-            # Without it the server answers a missing sign-in with a redirect to its login page.
-            "X-Requested-With": "XMLHttpRequest",
-        }
-    )
-    return session
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _check_settings(*, proxies: Any, verify: Any, cert: Any, **_: Any) -> None:
-    """Find out now what would look like a broken connection later; raises ``ValueError``."""
-    files = [*(cert if isinstance(cert, tuple) else [cert]), verify]
-    for path in files:
-        if isinstance(path, str) and not os.path.exists(path):
-            raise ValueError(f"verify, cert, or REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE name {path!r}, which is not there")
-    for kind, proxy in (proxies or {}).items():
-        if kind.partition(":")[0] not in ("http", "https", "all"):
-            continue  # of the environment: other protocols, and where no proxy is wanted
-        try:
-            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            usable = bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ValueError(f"the proxy for {kind!r} is not a URL like http://proxy.example.org:3128")
-        if parts.scheme.startswith("socks") and find_spec("socks") is None:
-            raise ValueError(f"the proxy for {kind!r} needs PySocks:  pip install 'requests[socks]'")
 
 
 def _times(timeout: Any) -> tuple[float, float, float]:
@@ -365,33 +256,3 @@ def _is_race(reply: wire.Reply) -> bool:
     return not once and (
         (method == "PUT" and reply.status in (409, 500)) or (method == "DELETE" and reply.status == 500)
     )
-
-
-def _failure(error: Exception, facts: dict[str, Any]) -> errors.Dhis2kvError:
-    """Which of our errors an exception of requests or urllib3 is, and whether the request had been sent."""
-    cause: Any = error
-    while isinstance(cause, requests.RequestException) and cause.args and isinstance(cause.args[0], Exception):
-        cause = cause.args[0]
-    never_connected = isinstance(cause, urllib3.exceptions.MaxRetryError)
-    if never_connected:
-        cause = cause.reason or cause
-    never_connected = never_connected or isinstance(cause, urllib3.exceptions.ConnectTimeoutError)
-    sent = not never_connected or isinstance(
-        cause, urllib3.exceptions.ReadTimeoutError | urllib3.exceptions.ProtocolError
-    )
-    if isinstance(error, ValueError):  # how requests says that it cannot even begin
-        sent = False
-    facts = {**facts, "sent": sent}
-    host = urlsplit(facts["url"]).netloc
-    timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-    refused = isinstance(cause, urllib3.exceptions.NewConnectionError)  # which is, for history's sake, a time-out too
-    if not refused and (isinstance(error, timeouts) or isinstance(cause, timeouts)):
-        return errors.TimedOut(f"{host} did not {'answer' if sent else 'accept a connection'} in time", **facts)
-    if not sent:
-        return errors.Unreachable(f"no connection to {host}: {_reason(cause)}", **facts)
-    return errors.Unreachable(f"the connection to {host} broke: {_reason(cause)}", **facts)
-
-
-def _reason(cause: BaseException) -> str:
-    """What went wrong, without the addresses of objects that urllib3 prints."""
-    return re.sub(r"<[^>]*>:?\s*", "", str(cause)).strip() or type(cause).__name__

@@ -1,0 +1,78 @@
+"""The session of ``requests`` that a transport sends with: its own, or made of one that was passed in.
+
+Here since what a session brings along (adapters, headers, proxies, certificates) is taken over, and what it does by
+itself (cookies of somebody else, redirects, connections that others use too) is not.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from dhis2kv import __version__
+from dhis2kv.transport.exchange import WatchedAdapter, watched
+
+
+class _Session(requests.Session):
+    """A session that sees no redirects: a malformed Location raises bare errors deep inside the ordinary one."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the name is requests'
+        return None
+
+
+def session_like(given: requests.Session | None) -> requests.Session:
+    """A session of our own, with the adapters and settings of one that was passed in, and connections of its own."""
+    session = _Session()
+    if given is None:
+        adapter = WatchedAdapter(pool_connections=1, pool_maxsize=32, max_retries=0)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+    else:
+        twins = {id(one): watched(one) if isinstance(one, HTTPAdapter) else one for one in given.adapters.values()}
+        session.adapters.clear()
+        session.adapters.update((prefix, twins[id(one)]) for prefix, one in given.adapters.items())
+        session.auth, session.hooks = given.auth, given.hooks
+        session.headers.update(given.headers)
+        session.proxies, session.verify, session.cert = given.proxies, given.verify, given.cert
+        session.trust_env = given.trust_env
+    session.headers.update(
+        {
+            "Accept": "application/json",
+            "User-Agent": f"dhis2kv/{__version__}",
+            # Without it the server answers a missing sign-in with a redirect to its login page.
+            "X-Requested-With": "XMLHttpRequest",
+        }
+    )
+    return session
+
+
+def disconnect(session: requests.Session) -> None:
+    """Close the session's connections; what else its adapters hold belongs to whoever passed them in."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            HTTPAdapter.close(adapter)
+
+
+def check_settings(*, proxies: Any, verify: Any, cert: Any, **_: Any) -> None:
+    """Find out now what would look like a broken connection later; raises ``ValueError``."""
+    files = [*(cert if isinstance(cert, tuple) else [cert]), verify]
+    for path in files:
+        if isinstance(path, str) and not os.path.exists(path):
+            raise ValueError(f"verify, cert, or REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE name {path!r}, which is not there")
+    for kind, proxy in (proxies or {}).items():
+        if kind.partition(":")[0] not in ("http", "https", "all"):
+            continue  # of the environment: other protocols, and where no proxy is wanted
+        try:
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            usable = bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(f"the proxy for {kind!r} is not a URL like http://proxy.example.org:3128")
+        if parts.scheme.startswith("socks") and find_spec("socks") is None:
+            raise ValueError(f"the proxy for {kind!r} needs PySocks:  pip install 'requests[socks]'")

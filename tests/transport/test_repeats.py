@@ -1,0 +1,123 @@
+"""What is repeated, and what never."""
+
+import pytest
+
+from dhis2kv import (
+    Dhis2kvError,
+    Rejected,
+    ServerError,
+)
+from dhis2kv.emulator import Emulator
+from tests.conftest import connect, sent
+
+REPEATED = [("status", {"status": status}) for status in (429, 502, 503, 504)] + [
+    ("refuse", {}),
+    ("drop_before", {}),
+    ("drop_after", {}),
+    ("cut", {}),
+]
+
+
+class TestRepeats:
+    @pytest.mark.parametrize(("fault", "how"), REPEATED)
+    @pytest.mark.parametrize("version", ["2.36", "2.42"])
+    def test_what_may_be_repeated_is(self, version, fault, how):
+        """GET, HEAD, PUT and DELETE survive each kind of passing trouble, and come to the right result."""
+        emulator = Emulator(version=version)
+        namespace = connect(emulator)["app"]
+        namespace["k"] = 1
+        for act, right in (
+            (lambda: namespace["k"], 1),
+            (lambda: "k" in namespace, True),
+            (lambda: namespace.__setitem__("k", 2), None),
+            (lambda: namespace.__delitem__("k"), None),
+        ):
+            trouble = emulator.fail(fault, **how)
+            sent(emulator)
+            assert act() == right
+            methods = [method for method, _ in sent(emulator)]
+            assert methods == methods[:1] * (1 if (methods[0], fault) == ("HEAD", "cut") else 2)
+            assert trouble.times == 0
+        assert "k" not in namespace
+
+    def test_a_delete_whose_answer_was_lost(self):
+        """The repeated DELETE meets 404, which is a success; one that met 404 at once is not."""
+        emulator = Emulator()
+        namespace = connect(emulator)["app"]
+        namespace["k"] = 1
+        emulator.fail("drop_after", method="DELETE")
+        del namespace["k"]
+        emulator.fail("refuse", method="DELETE")
+        with pytest.raises(KeyError):
+            del namespace["k"]
+
+    @pytest.mark.parametrize(("fault", "how"), [*REPEATED[:4], ("drop_before", {}), ("drop_after", {}), ("cut", {})])
+    def test_a_create_is_not_repeated(self, fault, how):
+        """A POST is not sent again once it was sent: the error leaves open whether it was done."""
+        emulator = Emulator()
+        namespace = connect(emulator)["app"]
+        emulator.fail(fault, method="POST", **how)
+        with pytest.raises(Dhis2kvError):
+            namespace.add("k", 1)
+        assert len(sent(emulator)) == 1
+
+    @pytest.mark.parametrize("duplicate", [False, True])
+    def test_a_put_that_lost_a_race(self, duplicate):
+        """A PUT that meets 409, in either of its texts, is sent once more, without a wait."""
+        emulator = Emulator()
+        namespace = connect(emulator)["app"]
+        emulator.fail("put_race", duplicate=duplicate)
+        namespace["k"] = 1
+        assert [method for method, _ in sent(emulator)] == ["PUT", "PUT"]
+        assert namespace["k"] == 1
+        emulator.fail("put_race", times=2)
+        with pytest.raises(Rejected):
+            namespace["k"] = 2
+
+    @pytest.mark.parametrize("done", [False, True])
+    def test_a_delete_that_lost_a_race(self, done):
+        """A DELETE that meets 500 is sent once more; 404 is then a success."""
+        emulator = Emulator()
+        namespace = connect(emulator)["app"]
+        namespace["k"] = 1
+        emulator.fail("delete_race", done=done)
+        del namespace["k"]
+        assert "k" not in namespace
+
+    @pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("3600", 30.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)])
+    def test_retry_after(self, asked, waited):
+        """Retry-After is honoured, in seconds or as a date, up to half a minute."""
+        emulator = Emulator()
+        store = connect(emulator)
+        waits = []
+        store.datastore.transport.sleep = waits.append
+        emulator.fail("status", status=429, retry_after=asked)
+        assert store["app"].get("k") is None
+        assert waits == [waited]
+
+    @pytest.mark.parametrize("text", ["soon", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000])
+    def test_an_unreadable_retry_after(self, text):
+        """What cannot be read is as if it were not there."""
+        emulator = Emulator()
+        emulator.fail("status", status=503, retry_after=text)
+        assert connect(emulator)["app"].get("k") is None
+
+    def test_no_wait_beyond_the_deadline(self):
+        """A wait that would end after the call's time limit is not begun."""
+        emulator = Emulator()
+        store = connect(emulator, timeout=5)
+        waits = []
+        store.datastore.transport.sleep = waits.append
+        emulator.fail("status", status=503, retry_after="20", times=9)
+        with pytest.raises(ServerError):
+            store["app"]["k"]
+        assert waits == []
+
+    def test_repeats_are_bounded(self):
+        """After as many repeats as retries says, the error is raised; none with retries=0."""
+        for retries in (0, 2):
+            emulator = Emulator()
+            emulator.fail("status", times=99)
+            with pytest.raises(ServerError):
+                connect(emulator, retries=retries)["app"]["k"]
+            assert len(sent(emulator)) == retries + 1
