@@ -54,6 +54,10 @@ def store(emulator):
 
 
 @pytest.fixture(params=[False, True], ids=["dataStore", "userDataStore"])
-def either(request, store):
-    """The shared store, and the per-user store."""
-    return store.user if request.param else store
+def either(request, store, emulator):
+    """The shared store, and the per-user store, which knows its server's version as after its first update."""
+    if not request.param:
+        return store
+    assert store.version
+    sent(emulator)
+    return store.user

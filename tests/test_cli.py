@@ -81,9 +81,10 @@ def test_exists_tells_by_its_status(run):
 
 
 def test_whoami(run):
-    """whoami tells the server, its version and the account."""
+    """whoami tells the server, its version and the account, and the known faults that concern data."""
     told = json.loads(run("whoami").stdout)
-    assert (told["url"], told["version"], told["username"]) == ("https://dhis2.example.org", "2.44", "admin")
+    assert (told["url"], told["version"], told["username"]) == ("https://dhis2.example.org", "2.44-SNAPSHOT", "admin")
+    assert told["faults"].keys() == {"encrypted-laid-open", "empty-put-deletes"}
 
 
 def test_user_means_the_accounts_own_store(line, run):

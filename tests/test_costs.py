@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from dhis2kv import KeyNotFound, Store
+from dhis2kv.emulator import Emulator
 
 from .conftest import connect, sent
 
@@ -79,6 +80,30 @@ def test_one_entry(cost, creates):
     assert cost(lambda ns: ns.pop("a"), 1) == 2
     assert cost(lambda ns: ns.pop("none", 7), 7) == 1
     assert cost(lambda ns: ns.popitem(), ("a", 1)) == 3
+
+
+@pytest.mark.parametrize("release", ["2.40", "2.42", "2.42.5", "2.41.0"])
+def test_the_first_update_of_the_user_store(release):
+    """An entry of the user store is created for one request; over the first one that is there the version is asked.
+
+    Where the server is good, an update costs one request from then on; where it has DHIS2-21740, three each time.
+    """
+    emulator = Emulator(release)
+    ns, faulty = connect(emulator).user["app"], release in ("2.42.5", "2.41.0")
+
+    def methods(act):
+        sent(emulator)
+        act()
+        return [method for method, _ in sent(emulator)]
+
+    assert methods(lambda: ns.__setitem__("a", 1)) == ["POST"]
+    assert methods(lambda: ns.__setitem__("a", 2)) == ["POST", "GET", *(["DELETE", "POST"] if faulty else ["PUT"])]
+    assert methods(lambda: ns.__setitem__("a", 3)) == (["POST", "DELETE", "POST"] if faulty else ["PUT"])
+    assert methods(lambda: ns.__setitem__("b", 3)) == ["POST" if faulty else "PUT"]
+    assert methods(lambda: ns.update(dict.fromkeys("ab", 4))).count("GET") == 0
+    many = connect(emulator).user["app"]
+    assert methods(lambda: many.update(dict.fromkeys("ab", 5))).count("GET") == 1
+    assert ns.copy() == {"a": 5, "b": 5}
 
 
 def test_keys(cost):
@@ -186,8 +211,6 @@ def test_editing(cost, emulator, either):
 
 def test_read_back(version, creates):
     """Reading back costs one request per write."""
-    from dhis2kv.emulator import Emulator
-
     emulator = Emulator(version=version)
     namespace = connect(emulator, read_back=True)["app"]
     namespace["a"] = 1

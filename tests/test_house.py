@@ -9,7 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dhis2kv"
 
-LIBRARY = {"errors", "wire", "transport", "cache", "datastore", "environment", "private", "profiles", "store"}
+LIBRARY = {
+    "errors",
+    "wire",
+    "releases",
+    "transport",
+    "cache",
+    "datastore",
+    "environment",
+    "private",
+    "profiles",
+    "store",
+}
 TESTING = {"emulator", "store", "testing"}
 
 # What a room may import of ours. Who may enter the store may enter what lies below it, to catch the errors, name the
@@ -18,9 +29,10 @@ MAY_IMPORT = {
     "__init__": LIBRARY | {"config", "aio"},
     "errors": set(),
     "wire": {"errors"},
+    "releases": set(),
     "transport": {"errors", "wire"},
     "cache": {"errors", "wire"},  # it tells an absence from an outage, and reads texts
-    "datastore": {"errors", "wire", "transport"},
+    "datastore": {"errors", "wire", "releases", "transport"},
     "environment": set(),
     "private": set(),
     "profiles": {"environment", "private"},  # which server and account: no more than files and variables
@@ -38,7 +50,19 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 # The rooms that know no HTTP library.
-WITHOUT_HTTP = {"errors", "wire", "cache", "environment", "private", "profiles", "snapshot", "config", "aio", "demo"}
+WITHOUT_HTTP = {
+    "errors",
+    "wire",
+    "releases",
+    "cache",
+    "environment",
+    "private",
+    "profiles",
+    "snapshot",
+    "config",
+    "aio",
+    "demo",
+}
 
 
 def room_of(path):

@@ -120,6 +120,7 @@ def test_some_requests_at_a_time():
 def test_a_bulk_error_gives_account(emulator, either, workers):
     """It names what was done, what failed and why, and what was not tried, and a later read agrees."""
     store = connect(emulator, workers=workers)
+    assert store.version
     namespace = (store.user if either is either.user else store)["app"]
     emulator.fail("status", status=403, method="PUT", match="/app/c$", times=9)
     entries = dict.fromkeys("abcdefgh", 1)
@@ -520,6 +521,8 @@ def test_patch_when_others_write(emulator, ns, foreign, rival):
 def test_servers_that_know_no_paths(emulator, ns, with_paths):
     """Before 2.41 the fragment would be stored as the whole value: refused, after the version was asked for once."""
     ns.update(k={"a": 1}, l=[1])
+    store = connect(emulator)
+    ns = (store.user if ns._is_user else store)["app"]
     sent(emulator)
     acts = (lambda: ns.patch("k", "a", 2), lambda: ns.roll("l", 2, 5), lambda: ns.patch("k", "a", 2))
     for act in acts:
@@ -530,7 +533,7 @@ def test_servers_that_know_no_paths(emulator, ns, with_paths):
                 act()
             assert not caught.value.sent
     asked = [target for _, target in sent(emulator)]
-    assert [target for target in asked if "system/info" in target] == ["/api/system/info?fields=version"]
+    assert [target for target in asked if "system/info" in target] == ["/api/system/info?fields=version,buildTime"]
     if not with_paths:
         assert len(asked) == 1
     assert ns.copy() == ({"k": {"a": 2}, "l": [1, 2]} if with_paths else {"k": {"a": 1}, "l": [1]})

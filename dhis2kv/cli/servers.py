@@ -8,6 +8,7 @@ import click
 
 from dhis2kv.cli.connection import with_store
 from dhis2kv.cli.output import output_option, show
+from dhis2kv.releases import FAULTS
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 @with_store
 @output_option("json")
 def whoami(store: Store, form: str) -> None:
-    """Tell which server this is, its version, and the account that is signed in."""
+    """Tell which server this is, its version, and the account that is signed in.
+
+    Known faults of that version that concern data are told, too; the library goes round them, other clients may not.
+    """
     account = store.datastore.account()
-    version = ".".join(map(str, store.datastore.version()))
-    show({"url": store.datastore.transport.base, "version": version, **account}, form)
+    version = store.version
+    faults = {fault.name: fault.sentence for fault in FAULTS if fault.concerns_data and fault.on(version)}
+    show({"url": store.datastore.transport.base, "version": str(version), **account, "faults": faults}, form)
 
 
 @click.command()

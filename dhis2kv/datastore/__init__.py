@@ -2,7 +2,7 @@
 
 The methods check names and values and say what they do; the rooms behind them do it: ``reading``, ``writing``,
 ``parts`` (of values), ``many`` (several at a time), over ``server`` (calls that reach what they name). They import
-errors, wire and transport.
+errors, wire, releases and transport.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dhis2kv.datastore.parts import PartWriter, check_path
 from dhis2kv.datastore.reading import Reader
 from dhis2kv.datastore.server import Names, Server, names_of, new_names_of, store_of
 from dhis2kv.datastore.writing import Writer
+from dhis2kv.releases import Version
 from dhis2kv.transport import Transport
 from dhis2kv.wire import Query
 
@@ -85,6 +86,11 @@ class Datastore:
     def set(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
         """Create or update an entry; one request, two for a new key on servers up to 2.37.
 
+        In the user store an existing entry costs three, until the version of the server is known: on 2.41.0 to 2.41.9,
+        2.42.0 to 2.42.5 and 2.43.0 an update writes that entry of every account (DHIS2-21740). So entries are created
+        there; where there is one, the version is asked, once, and either it is updated, for one request from then on,
+        or deleted and created anew, for three each time, which is not atomic, as with ``encrypt``.
+
         With ``encrypt=True`` the entry is created encrypted, for one request; an existing one is deleted first, for
         three, because from 2.41 on a server keeps the old value of an encrypted entry and lays the new one open. That
         is not atomic: readers may find nothing meanwhile, and when the second half fails, the error says what the state
@@ -106,7 +112,7 @@ class Datastore:
     def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
         """Delete a namespace with all its entries; one request.
 
-        Raises ``KeyNotFound`` when there is none; in the user store, servers up to 2.39 do not tell.
+        Raises ``KeyNotFound`` when there is none; in the user store, servers before 2.40.1 do not tell.
         """
         self.check_writable()
         self._server.call("DELETE", *_space(user, namespace))
@@ -124,10 +130,11 @@ class Datastore:
     def patch(self, namespace: str, key: str, path: str, value: Any, *, user: bool = False) -> None:
         """Set the member at a dotted path (``"a.b"``, ``"list.0"``) of a value, atomically; three requests.
 
-        Needs a server of 2.41 or later: older ones would store the fragment as the whole value, so the version is
-        asked for first, once. The entry is read before, for the server creates an absent one from the fragment, and
-        read again after, for a path that does not exist changes nothing there, without a word. Raises ``NotStored``
-        for that, ``KeyNotFound``, and ``InvalidValue`` for a path that is not names and numbers between dots.
+        Needs a server of 2.41 or later, in the user store 2.41.10, 2.42.6 or 2.43.1: older ones would store the
+        fragment as the whole value, or in every account's entry. So the version is asked for first, once. The entry is
+        read before, for the server creates an absent one from the fragment, and read again after, for a path that does
+        not exist changes nothing there, without a word. Raises ``NotStored`` for that, ``KeyNotFound``, and
+        ``InvalidValue`` for a path that is not names and numbers between dots.
         """
         names = new_names_of(user, namespace, key)
         text = wire.dumps(value)
@@ -172,8 +179,9 @@ class Datastore:
 
         One request, and one more when there are nulls among the values, and one for each entry that bulk reads hide
         (encrypted ones). The answer comes from one statement of the server's database, so that it is consistent, but
-        for those hidden. Where a server has no bulk read (dataStore before 2.38, userDataStore before 2.40), or cannot
-        give a certain one, it is the listing and a request per key, several at a time. ``texts`` gives JSON texts.
+        for those hidden. Where a server has no bulk read (dataStore before 2.38, userDataStore before 2.40.1), or
+        cannot give a certain one, it is the listing and a request per key, several at a time. ``texts`` gives JSON
+        texts.
         """
         return self._reader.all(_space(user, namespace), texts)
 
@@ -256,8 +264,11 @@ class Datastore:
 
     # --- the server ---------------------------------------------------------------------------------------------------
 
-    def version(self) -> tuple[int, int]:
-        """The server's version, like ``(2, 42)``; one request, the first time."""
+    def version(self) -> Version:
+        """The server's version; one request, the first time.
+
+        It compares like a tuple of its numbers, ``(2, 42, 5, 1) < (2, 42, 6)``; see ``Version``.
+        """
         return self._server.version()
 
     def account(self) -> dict[str, Any]:

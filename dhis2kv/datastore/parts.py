@@ -1,4 +1,5 @@
-"""Changing a part of a value on the server: ``patch`` and ``roll``; imports the rooms for reading and writing.
+"""Changing a part of a value on the server: ``patch`` and ``roll``; imports the rooms for reading and writing,
+and the releases.
 
 Here since the server's own words for it are full of traps: it takes a fragment for a whole value wherever there is
 nothing to change, and says yes.
@@ -14,6 +15,7 @@ from dhis2kv import errors, wire
 from dhis2kv.datastore.reading import Reader
 from dhis2kv.datastore.server import Names, Server, shown, told
 from dhis2kv.datastore.writing import Writer
+from dhis2kv.releases import NO_PARTS, USER_PUT_OF_ALL
 
 _PATH = re.compile(r"(?!null(\.|$))[\w-]+(\.(?!null(\.|$))[\w-]+)*", re.I)
 
@@ -32,7 +34,7 @@ class PartWriter:
 
     def patch(self, names: Names, path: str, text: str) -> None:
         """Set the member at a path."""
-        self._needs_2_41("patch")
+        self._check_server(names, "patch")
         what = shown(names)
         if not _found(self._reader.entry(names)[0], path)[0]:
             raise errors.NotStored(f"there is no {path!r} in {what}, and a server changes only what is there")
@@ -52,7 +54,7 @@ class PartWriter:
 
     def roll(self, names: Names, text: str, keep: int) -> None:
         """Append to a list and keep its last items."""
-        self._needs_2_41("roll")
+        self._check_server(names, "roll")
         what = shown(names)
         try:
             now, created = self._reader.entry(names)[0], False
@@ -84,12 +86,19 @@ class PartWriter:
                 sent=True,
             )
 
-    def _needs_2_41(self, what: str) -> None:
-        if self._server.version() < (2, 41):
-            major, minor = self._server.version()
+    def _check_server(self, names: Names, what: str) -> None:
+        """Raise ``Rejected`` where the server would change more than the part that is meant; nothing is sent then."""
+        version = self._server.version()
+        if NO_PARTS.on(version):
             raise errors.Rejected(
-                f"{what} needs DHIS2 2.41 or later, and this server is {major}.{minor}, which would store the fragment"
+                f"{what} needs DHIS2 2.41 or later, and this server is {version}, which would store the fragment"
                 " as the whole value; nothing was sent. Read, change and write the whole value instead"
+            )
+        if names[0] == wire.USER and USER_PUT_OF_ALL.on(version):
+            raise errors.Rejected(
+                f"{what} in the user store would change this entry of every account: this server is {version}, which"
+                " has DHIS2-21740 (mended in 2.41.10, 2.42.6 and 2.43.1); nothing was sent. Read, change and write the"
+                " whole value instead"
             )
 
     def _empty_list(self, names: Names) -> tuple[Any, bool]:

@@ -1,4 +1,4 @@
-"""Reading entries: one, some, or all of a namespace; imports the server's calls and the pool.
+"""Reading entries: one, some, or all of a namespace; imports the server's calls, the pool and the releases.
 
 Here since what a read means is delicate: keys whose own address is a listing, bulk answers that are not certain or that
 hide entries, servers that have no bulk reads at all.
@@ -15,6 +15,7 @@ from urllib.parse import quote
 from dhis2kv import errors, wire
 from dhis2kv.datastore.many import each
 from dhis2kv.datastore.server import Names, Server, holdable, shown
+from dhis2kv.releases import PROTECTIONS_IS_A_NAMESPACE
 from dhis2kv.wire.query import URL_FULL, Query
 
 log = logging.getLogger("dhis2kv")
@@ -41,7 +42,7 @@ class Reader:
 
     def keys(self, names: Names) -> list[str]:
         """The keys of a namespace, sorted by code point; raises ``KeyNotFound`` where there is none."""
-        if names == _PROTECTIONS and self._server.version() >= (2, 42):
+        if names == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
             # From 2.42 on that address means something else, and this one the listing. Before 2.39.5 this one would be
             # the entry "keys".
             reply = wire.checked(self._server.transport.call(wire.call_below("GET", *names, below="keys")))
@@ -73,7 +74,7 @@ class Reader:
 
     def _keys_entry(self, names: Names) -> tuple[Any, str]:
         """The key ``keys``, whose own address means the listing on newer servers: found by a query."""
-        if names[:2] == _PROTECTIONS and self._server.version() >= (2, 42):
+        if names[:2] == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
             raise errors.Unaddressable("servers from 2.42 on have no address for the value of protections/keys")
         try:
             reply = self._server.call("GET", *names[:2], query=Query(filters=("_:eq:keys",)).text)
@@ -122,7 +123,7 @@ class Reader:
 
     def query(self, names: Names, query: Query) -> list[dict[str, Any]]:
         """What the server answers to a query, as a list of objects."""
-        if names == _PROTECTIONS and self._server.version() >= (2, 42):
+        if names == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
             raise errors.Unaddressable("servers from 2.42 on have no address for a query of protections")
         return list(self._server.call("GET", *names, query=query.text).json())
 

@@ -1,16 +1,21 @@
-"""Calls to one server that reach what they name, and what the server says of itself; imports transport and wire.
+"""Calls to one server that reach what they name, and what the server says of itself; imports transport, wire, releases.
 
 Here since every operation on the stores begins with a name, and no name may ever reach another one's entry.
 """
 
 from __future__ import annotations
 
-import re
+import logging
+import os
 import secrets
+import threading
 from typing import Any
 
 from dhis2kv import errors, wire
+from dhis2kv.releases import OWN_TOKENS_BREAK_ME, Fault, Version, read_version
 from dhis2kv.transport import Transport
+
+log = logging.getLogger("dhis2kv")
 
 Names = tuple[str, ...]
 
@@ -20,7 +25,9 @@ class Server:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self._version: tuple[int, int] | None = None
+        self._version: Version | None = None
+        self._hides_version = False
+        self._asking = (os.getpid(), threading.Lock())
         self._survives_proxies: bool | None = None
         self._keys_is_an_entry: dict[str, bool] = {}
 
@@ -71,20 +78,61 @@ class Server:
             self._keys_is_an_entry[store] = about == "keys"
         return self._keys_is_an_entry[store]
 
-    def version(self) -> tuple[int, int]:
-        """The server's version, like ``(2, 42)``; one request, the first time."""
-        if self._version is None:
-            reply = wire.checked(self.transport.call(wire.Call("GET", "/api/system/info", query="fields=version")))
-            info = reply.json()
-            found = re.match(r"(\d+)\.(\d+)", str(info.get("version")) if isinstance(info, dict) else "")
-            if not found:
-                raise reply.error(errors.ServerError, "the server does not tell its version")
-            self._version = int(found[1]), int(found[2])
-        return self._version
+    def version(self) -> Version:
+        """The server's version; one request, the first time."""
+        with self._lock():
+            if self._version is None:
+                self._version = self._ask_version()
+            return self._version
+
+    def _lock(self) -> threading.Lock:
+        """The lock under which the version is asked; a new one after a fork, for somebody may have held the old one."""
+        if self._asking[0] != os.getpid():
+            self._asking = (os.getpid(), threading.Lock())
+        return self._asking[1]
+
+    def _ask_version(self) -> Version:
+        call = wire.Call("GET", "/api/system/info", query="fields=version,buildTime")
+        reply = wire.checked(self.transport.call(call))
+        info = reply.json()
+        found = read_version(info.get("version"), info.get("buildTime")) if isinstance(info, dict) else None
+        if found is None:
+            raise reply.error(errors.ServerError, "the server does not tell its version")
+        return found
+
+    def has(self, fault: Fault) -> bool:
+        """Whether the server has a known fault; one request, the first time.
+
+        Where the server does not tell its version the answer is yes. Trouble that passes is raised instead: what is
+        done on a server with a fault is the dearer way, and not atomic.
+        """
+        with self._lock():
+            if self._version is None and not self._hides_version:
+                try:
+                    self._version = self._ask_version()
+                except errors.Dhis2kvError as error:
+                    if error.status in (None, 429, 502, 503, 504):
+                        raise
+                    self._hides_version = True
+                    log.warning("the server's version cannot be read, so that it counts as faulty: %s", error)
+            return fault.on(self._version)
+
+    def is_free_of(self, fault: Fault) -> bool:
+        """Whether it is known already that the server has not this fault; sends nothing."""
+        return self._version is not None and not fault.on(self._version)
 
     def account(self) -> dict[str, Any]:
         """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
-        me = wire.checked(self.transport.call(wire.Call("GET", "/api/me", query="fields=id,username"))).json()
+        try:
+            me = wire.checked(self.transport.call(wire.Call("GET", "/api/me", query="fields=id,username"))).json()
+        except errors.ServerError as error:
+            if error.status != 500 or not self.has(OWN_TOKENS_BREAK_ME) or self._hides_version:
+                raise
+            raise explained(
+                error,
+                "a DHIS2 2.42.5 cannot tell an account that has access tokens who it is (2.42.5.1 can): give its name"
+                " to the store as account=",
+            ) from error
         return dict(me)
 
 
@@ -115,4 +163,11 @@ def shown(names: Names) -> str:
 
 def told(error: errors.Dhis2kvError, state: str) -> errors.Dhis2kvError:
     """The same error about something that was sent, whose sentence says what the state is now."""
-    return type(error)(f"{error}; {state}", **{**error.__dict__, "sent": True})
+    error = explained(error, state)
+    error.sent = True
+    return error
+
+
+def explained(error: errors.Dhis2kvError, what: str) -> errors.Dhis2kvError:
+    """The same error, whose sentence says more."""
+    return type(error)(f"{error}; {what}", **error.__dict__)

@@ -1,7 +1,7 @@
-"""Writing whole values, plain or encrypted; imports the server's calls and the reader.
+"""Writing whole values, plain or encrypted; imports the server's calls, the reader and the releases.
 
-Here since a write is more than a request: servers that do not create by it, races to create, encrypted entries that
-must never be updated, and errors that say what the state is.
+Here since a write is more than a request: servers that do not create by it, or that write everybody's entry, races to
+create, encrypted entries that must never be updated, and errors that say what the state is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from dhis2kv import errors, wire
 from dhis2kv.datastore.reading import Reader
 from dhis2kv.datastore.server import Names, Server, shown, told
+from dhis2kv.releases import USER_PUT_OF_ALL
 
 
 class Writer:
@@ -22,10 +23,52 @@ class Writer:
     def write(self, names: Names, text: str, encrypt: bool) -> None:
         """Create or update, and read back where that is asked for."""
         if encrypt:
-            self._replace_encrypted(names, text)
+            self._put_encrypted(names, text)
+        elif names[0] == wire.USER and not self._server.is_free_of(USER_PUT_OF_ALL):
+            self._put_own(names, text)
         else:
             self._put(names, text)
         self.read_back(names, text)
+
+    def _put_own(self, names: Names, text: str) -> None:
+        """Create or update in the user store of a server that may have DHIS2-21740.
+
+        There a PUT over an entry writes that entry of every account, and nothing in the reply tells: 2.41.0 to 2.41.9,
+        2.42.0 to 2.42.5, 2.43.0. POST and DELETE touch the caller's entries alone.
+        """
+        lost = False
+        try:
+            self.create(names, text, False)
+            return
+        except errors.KeyExists:
+            pass
+        except (errors.Unreachable, errors.ServerError) as error:
+            if not error.sent and error.status != 429:
+                raise
+            lost = True  # tried once more, as the transport does it with a PUT
+        try:
+            faulty = self._server.has(USER_PUT_OF_ALL)
+        except errors.Dhis2kvError as error:
+            if lost:
+                error.sent = True
+            raise
+        if not faulty:
+            self._put(names, text)
+        elif lost:
+            self._create_again(names, text)
+        else:
+            self._make_anew(names, text, encrypt=False)
+
+    def _create_again(self, names: Names, text: str) -> None:
+        """Create or replace what may have been created already, by a try whose answer was lost."""
+        try:
+            self.create(names, text, False)
+        except errors.KeyExists:
+            if not wire.same(self.written(names), wire.loads(text)):
+                self._make_anew(names, text, encrypt=False)
+        except errors.Dhis2kvError as error:
+            error.sent = True
+            raise
 
     def _put(self, names: Names, text: str) -> None:
         """Create or update; up to 2.37 a PUT does not create, so that a POST follows and, if need be, a PUT again."""
@@ -52,18 +95,20 @@ class Writer:
         try:
             self._server.call("POST", *names, query="encrypt=true" if encrypt else "", body=text)
         except errors.ServerError as error:
-            # Up to 2.39 whoever loses a race to create is told this, without a reason.
+            # Before 2.40.11, 2.41.8 and 2.42.5 whoever loses a race to create is told this, without a reason.
             if error.status == 500 and "could not execute statement" in error.message and self._reader.exists(names):
                 raise errors.KeyExists(f"there is already an entry {shown(names)!r}", status=500) from error
             raise
 
-    def _replace_encrypted(self, names: Names, text: str) -> None:
+    def _put_encrypted(self, names: Names, text: str) -> None:
         """Create encrypted; where there is an entry, delete it and create it anew."""
         try:
             self.create(names, text, True)
-            return
         except errors.KeyExists:
-            pass
+            self._make_anew(names, text, encrypt=True)
+
+    def _make_anew(self, names: Names, text: str, *, encrypt: bool) -> None:
+        """Delete an entry that must not be updated, and create it with its new value; not atomic."""
         try:
             self.discard(names)
         except errors.Dhis2kvError as error:
@@ -72,19 +117,19 @@ class Writer:
             state = f"the old value of {shown(names)} may be deleted, and the new one is not stored: set it again"
             raise told(error, state) from error
         try:
-            self._create_anew(names, text)
+            self._create_anew(names, text, encrypt)
         except errors.Changed:
             raise
         except errors.Dhis2kvError as error:
             new = "whether the new one is stored is not known" if error.sent else "the new one is not stored"
             raise told(error, f"the old value of {shown(names)} is deleted, and {new}: set it again") from error
 
-    def _create_anew(self, names: Names, text: str) -> None:
-        """Store an encrypted value whose predecessor is deleted: tried twice, for it is nowhere but here."""
+    def _create_anew(self, names: Names, text: str, encrypt: bool) -> None:
+        """Store a value whose predecessor is deleted: tried twice, for it is nowhere but here."""
         unsure = False
         for last in (False, True):
             try:
-                self.create(names, text, True)
+                self.create(names, text, encrypt)
                 return
             except errors.KeyExists as error:
                 if unsure and wire.same(self.written(names), wire.loads(text)):

@@ -1,7 +1,7 @@
 """What people hold: ``Store`` maps names to namespaces, and ``Namespace`` keys to values (``namespace``).
 
 No HTTP here, only what Python's mappings mean, over the accessor and the cache. May import all rooms below: errors,
-wire, transport, cache, datastore, profiles.
+wire, releases, transport, cache, datastore, profiles.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dhis2kv import profiles, wire
 from dhis2kv.cache import Cache, CacheInfo, Place
 from dhis2kv.datastore import Datastore
 from dhis2kv.environment import variable
+from dhis2kv.releases import Version
 from dhis2kv.store.namespace import Namespace
 from dhis2kv.store.views import Snapshot
 from dhis2kv.transport import MAX_BYTES, TIMEOUT, Transport
@@ -146,6 +147,11 @@ class Store(Mapping[str, "Namespace"]):
             twin.__dict__.update(self.__dict__, _is_user=True, _origin=None)
             self._user = twin
         return self._user
+
+    @property
+    def version(self) -> Version:
+        """The server's version, which compares like a tuple of numbers; one request, the first time."""
+        return self.datastore.version()
 
     def namespace(self, name: str, *, encrypt: bool = False) -> Namespace:
         """A namespace; with ``encrypt=True`` all that is written through it is stored encrypted. Sends nothing.

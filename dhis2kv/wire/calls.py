@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from dhis2kv import errors
 
+_OPEN_ROUTES = ("loginConfig",)  # account, auth and staticContent are open, too, but hear the credentials that come
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -56,11 +58,12 @@ def _last(name: str) -> str:
     """Spell a last segment so that every version takes it whole.
 
     Up to 2.43 servers cut it at its last dot, which a slash at the end prevents; 2.44 cuts registered extensions,
-    slash or not, but only in their raw spelling. Both together are right everywhere, for every verb.
+    slash or not, but only in their raw spelling. Both together are right everywhere, for every verb. What 2.44 takes
+    for an open route, where it hears no credentials and answers 409, is right everywhere with the slash, too.
     """
     stem, dot, suffix = name.rpartition(".")
     if not dot:
-        return quote(name, safe="")
+        return quote(name, safe="") + ("/" if name in _OPEN_ROUTES else "")
     first = "".join(f"%{byte:02X}" for byte in suffix[:1].encode())
     return f"{quote(stem, safe='')}.{first}{quote(suffix[1:], safe='')}/"
 
