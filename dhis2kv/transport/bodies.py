@@ -45,7 +45,7 @@ def read(response: requests.Response, exchange: Exchange, most: int) -> tuple[by
     body = _bounded(map(unzip, pieces) if unzip else pieces, exchange, most)
     if raw.length_remaining and response.request.method != "HEAD":
         raise urllib3.exceptions.IncompleteRead(len(body), raw.length_remaining)
-    whole = not exchange.broke_off if exchange.watched else _was_bounded(raw)
+    whole = not exchange.broke_off if exchange.watched else _was_bounded(raw, response.request.method)
     # Of other codings urllib3 does not tell whether they came to their end.
     return body, whole and (unzip.ended if unzip else coding in ("", "identity"))
 
@@ -61,10 +61,14 @@ def _bounded(pieces: Any, exchange: Exchange, most: int) -> bytes | bytearray:
     return body
 
 
-def _was_bounded(raw: Any) -> bool:
-    """Whether a body that no connection of ours brought was bounded; one that was in memory has nothing to be cut."""
+def _was_bounded(raw: Any, method: str | None) -> bool:
+    """Whether a body that no connection of ours brought was bounded; one that was in memory has nothing to be cut.
+
+    A HEAD has none, and up to 2.41 no length either.
+    """
     original = raw._original_response
-    return not isinstance(original, HTTPResponse) or original.chunked or "content-length" in raw.headers
+    bounded = method == "HEAD" or "content-length" in raw.headers
+    return not isinstance(original, HTTPResponse) or original.chunked or bounded
 
 
 class _Unzip:
