@@ -11,7 +11,7 @@ import pytest
 
 from dhis2kv import Query
 from dhis2kv.cli import cli
-from tests.cli import OTHER, command_line  # noqa: F401 - the fixture
+from tests.cli import OTHER, SERVER, command_line  # noqa: F401 - the fixture
 from tests.conftest import sent
 
 READS = {"GET", "HEAD"}
@@ -198,7 +198,7 @@ def test_deleting_asks(line, run):
     """delete says what will go and asks; no is the default, and is status 1."""
     line.is_terminal()
     result = run("delete app cfg", input="\n")
-    assert (result.exit_code, "Delete app/cfg (25 B)? [y/N]" in result.stderr) == (1, True)
+    assert (result.exit_code, f"Delete app/cfg (25 B) on {SERVER}? [y/N]" in result.stderr) == (1, True)
     assert "cfg" in line.store["app"]
     assert run("delete app cfg", input="y\n").exit_code == 0
     assert "cfg" not in line.store["app"]

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from dhis2kv import Query
-from tests.cli import SERVER, command_line  # noqa: F401 - the fixture
+from tests.cli import OTHER, SERVER, command_line  # noqa: F401 - the fixture
 from tests.conftest import connect, sent
 
 READS = {"GET", "HEAD"}
@@ -62,11 +62,11 @@ def test_export_of_what_is_not_there(run):
 def test_import_makes_a_server_the_same(line, run, backup):
     """An import writes what is missing, encrypted entries encrypted, and says what it did; again it does nothing."""
     result = run("import backup.json --profile there")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "4 created, 0 updated, 0 deleted\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"4 created, 0 updated, 0 deleted on {OTHER}\n")
     other = connect(line.other)
     assert other["app"] == {"cfg": {"theme": "dark"}, "n": None, "secret": "hidden"}
     assert other.datastore.query("app", Query())[2] == {"key": "secret", "value": None}
-    assert run("import backup.json --profile there").stderr == "0 created, 0 updated, 0 deleted\n"
+    assert run("import backup.json --profile there").stderr == f"0 created, 0 updated, 0 deleted on {OTHER}\n"
     assert run("diff @backup.json --profile there").exit_code == 0
 
 
@@ -80,9 +80,9 @@ def test_import_puts_each_store_back(line, run):
     """Entries go to the store that they came from; with --user only those of the account's own store do."""
     both = {"dhis2kv": 1, "dataStore": {"a": {"k": 1}}, "userDataStore": {"u": {"k": 2}}}
     (line.home / "both.json").write_text(json.dumps(both))
-    assert run("import both.json --user").stderr == "1 created, 0 updated, 0 deleted\n"
+    assert run("import both.json --user").stderr == f"1 created, 0 updated, 0 deleted on {SERVER}\n"
     assert ("a" in line.store, "u" in line.store.user) == (False, True)
-    assert run("import both.json").stderr == "1 created, 0 updated, 0 deleted\n"
+    assert run("import both.json").stderr == f"1 created, 0 updated, 0 deleted on {SERVER}\n"
     assert "a" in line.store
 
 
@@ -107,7 +107,7 @@ def test_replacing_asks_before_it_deletes(line, run, backup):
     assert run("import backup.json --mode replace", input="y\n").exit_code == 2
     line.is_terminal()
     result = run("import backup.json --mode replace", input="\n")
-    assert (result.exit_code, "Delete 1 entries (app/more)? [y/N]" in result.stderr) == (1, True)
+    assert (result.exit_code, f"Delete 1 entries (app/more) on {SERVER}? [y/N]" in result.stderr) == (1, True)
     assert "more" in line.store["app"]
     assert run("import backup.json --mode replace --yes").exit_code == 0
     assert "more" not in line.store["app"]
@@ -118,7 +118,7 @@ def test_an_import_that_fails_half_way(line, run, backup):
     line.other.fail("status", times=2, method="PUT", match="zoo", status=500)
     result = run("import backup.json --profile there")
     assert (result.exit_code, "3 of 4 changes are made, 1 failed (zoo/ü: " in result.stderr) == (1, True)
-    assert run("import backup.json --profile there").stderr == "1 created, 0 updated, 0 deleted\n"
+    assert run("import backup.json --profile there").stderr == f"1 created, 0 updated, 0 deleted on {OTHER}\n"
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"dhis2kv": 1, "dataStore": {"app": 1}}'])
@@ -267,7 +267,7 @@ def meanwhile(monkeypatch):
                 raise KeyboardInterrupt
             step()
 
-        monkeypatch.setattr("dhis2kv.cli.many.time.sleep", sleep)
+        monkeypatch.setattr("dhis2kv.cli.watching.time.sleep", sleep)
 
     return does
 

@@ -1,7 +1,8 @@
 """The command line ``dhis2kv``: the library's calls as commands.
 
-``connection`` finds the server and the account, ``output`` prints, and the commands are in ``entries`` (one entry or
-the names of many), ``many`` (whole namespaces) and ``servers``. Modules that load ``requests`` are imported where they
+``connection`` finds the server and the account, ``values`` and ``files`` read what is given, ``output`` prints,
+``carrying`` carries out plans, and the commands are in ``entries`` (one entry or the names of many), ``many`` (whole
+namespaces), ``watching`` and ``servers``. Modules that load ``requests`` are imported where they
 are needed, for ``--help`` and completion should not wait for them.
 """
 
@@ -13,7 +14,7 @@ import sys
 import click
 
 from dhis2kv import __version__
-from dhis2kv.cli import entries, many, profiles, servers
+from dhis2kv.cli import entries, many, profiles, servers, watching
 from dhis2kv.cli.connection import connection_options
 from dhis2kv.cli.failures import FAILURE, Commands
 
@@ -52,7 +53,13 @@ def cli(context: click.Context) -> None:
         context.color = False
 
 
-for _command in (*entries.COMMANDS, *many.COMMANDS, *profiles.COMMANDS, *servers.COMMANDS):
+for _command in (
+    *entries.COMMANDS,
+    *many.COMMANDS,
+    *watching.COMMANDS,
+    *profiles.COMMANDS,
+    *servers.COMMANDS,
+):
     cli.add_command(_command)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dhis2kv import errors, wire
+from dhis2kv.cli.carrying import dry_run_option, server, yes_option
 from dhis2kv.cli.connection import key_argument, namespace_argument, with_store
 from dhis2kv.cli.failures import NOT_FOUND
+from dhis2kv.cli.files import text_of
 from dhis2kv.cli.output import (
     compact,
     confirm,
@@ -23,14 +24,14 @@ from dhis2kv.cli.output import (
     show_change,
 )
 from dhis2kv.cli.values import value_argument
+from dhis2kv.wire import exact
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
 
 _ABSENT: Any = object()
 
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only read, and print what would change: + ~ -")
+
 encrypt_option = click.option("--encrypt", is_flag=True, help="Have the server store it encrypted.")
 
 
@@ -94,8 +95,8 @@ def _created(store: Store, namespace: str, key: str) -> str:
 @key_argument
 @output_option("json")
 def get(store: Store, namespace: str, key: str, form: str) -> None:
-    """Print the value of an entry."""
-    show(store[namespace][key], form)
+    """Print the value of an entry; numbers keep every digit."""
+    show(_exactly(store, namespace, key), form)
 
 
 @click.command()
@@ -131,8 +132,9 @@ def set_(store: Store, namespace: str, key: str, value: Any, encrypt: bool, dry_
     if dry_run:
         _show_write(store, namespace, key, value)
         return
-    store.namespace(namespace, encrypt=encrypt)[key] = value
-    say(f"set {namespace}/{key}")
+    store.namespace(namespace, encrypt=encrypt)[key] = exact.dumps(value)
+    _check_stored(store, namespace, key, value)
+    say(f"set {namespace}/{key} on {server(store)}")
 
 
 @click.command()
@@ -148,16 +150,28 @@ def add(store: Store, namespace: str, key: str, value: Any, encrypt: bool, dry_r
         if key in store[namespace]:
             raise errors.KeyExists(f"there is already an entry {namespace}/{key}")
         _show_write(store, namespace, key, value)
-    elif store.namespace(namespace, encrypt=encrypt).add(key, value):
-        say(f"added {namespace}/{key}")
+    elif store.namespace(namespace, encrypt=encrypt).add(key, exact.dumps(value)):
+        _check_stored(store, namespace, key, value)
+        say(f"added {namespace}/{key} on {server(store)}")
     else:
         raise errors.KeyExists(f"there is already an entry {namespace}/{key}; nothing was written")
+
+
+def _check_stored(store: Store, namespace: str, key: str, value: Any) -> None:
+    """Look whether an entry holds what was written: for a namespace that is hidden a server says "created" in vain."""
+    if not wire.same(_read(store, namespace, key), value):
+        raise errors.NotStored(
+            f"the server accepted {namespace}/{key} and does not hold it: the namespace is hidden from this account,"
+            " the entry is encrypted (then the new value lies open now: set it again with --encrypt), or somebody else"
+            " wrote meanwhile",
+            sent=True,
+        )
 
 
 def _show_write(store: Store, namespace: str, key: str, value: Any) -> None:
     """Print what writing this would do; raises what the write would for a name or value that cannot be written."""
     wire.check_new_key(key)
-    wire.dumps(value)
+    exact.dumps(value)
     before = _read(store, namespace, key)
     if before is _ABSENT:
         show_change("+", f"{namespace}/{key}")
@@ -169,9 +183,18 @@ def _show_write(store: Store, namespace: str, key: str, value: Any) -> None:
 
 def _read(store: Store, namespace: str, key: str) -> Any:
     try:
-        return store[namespace][key]
+        return _exactly(store, namespace, key)
     except errors.KeyNotFound:
         return _ABSENT
+
+
+def _exactly(store: Store, namespace: str, key: str) -> Any:
+    """The value of an entry with every digit."""
+    text = store.datastore.get_text(namespace, key, user=store is store.user)
+    try:
+        return exact.loads(text)
+    except ValueError as error:
+        raise errors.ServerError(f"the value of {namespace}/{key} is none that Python can hold: {error}") from error
 
 
 @click.command()
@@ -187,9 +210,9 @@ def delete(store: Store, namespace: str, key: str, yes: bool, dry_run: bool) -> 
         if dry_run:
             show_change("-", f"{namespace}/{key}")
             return
-        confirm(f"Delete {namespace}/{key} ({size})?", yes)
+        confirm(f"Delete {namespace}/{key} ({size}) on {server(store)}?", yes)
     del store[namespace][key]
-    say(f"deleted {namespace}/{key}")
+    say(f"deleted {namespace}/{key} on {server(store)}")
 
 
 @click.command("delete-namespace")
@@ -206,9 +229,10 @@ def delete_namespace(store: Store, namespace: str, yes: bool, dry_run: bool) -> 
                 show_change("-", f"{namespace}/{key}")
             return
         more = ", ..." if len(found) > 5 else ""
-        confirm(f"Delete the namespace {namespace} with its {len(found)} entries ({', '.join(found[:5])}{more})?", yes)
+        what = f"the namespace {namespace} with its {len(found)} entries ({', '.join(found[:5])}{more})"
+        confirm(f"Delete {what} on {server(store)}?", yes)
     del store[namespace]
-    say(f"deleted the namespace {namespace}")
+    say(f"deleted the namespace {namespace} on {server(store)}")
 
 
 @click.command()
@@ -224,12 +248,12 @@ def patch(store: Store, namespace: str, key: str, path: str, value: Any, dry_run
     The member must be there already. Needs a server of 2.41 or later.
     """
     if dry_run:
-        wire.dumps(value)
+        exact.dumps(value)
         _ = store[namespace][key]
         show_change("~", f"{namespace}/{key} {path}")
         return
-    store[namespace].patch(key, path, value)
-    say(f"set {path} of {namespace}/{key}")
+    store[namespace].patch(key, path, exact.dumps(value))
+    say(f"set {path} of {namespace}/{key} on {server(store)}")
 
 
 @click.command()
@@ -245,11 +269,11 @@ def roll(store: Store, namespace: str, key: str, value: Any, keep: int, dry_run:
     Needs a server of 2.41 or later.
     """
     if dry_run:
-        wire.dumps(value)
+        exact.dumps(value)
         show_change("+" if _read(store, namespace, key) is _ABSENT else "~", f"{namespace}/{key}")
         return
-    store[namespace].roll(key, value, keep)
-    say(f"appended to {namespace}/{key}")
+    store[namespace].roll(key, exact.dumps(value), keep)
+    say(f"appended to {namespace}/{key} on {server(store)}")
 
 
 # --- editing ----------------------------------------------------------------------------------------------------------
@@ -264,10 +288,11 @@ def roll(store: Store, namespace: str, key: str, value: Any, keep: int, dry_run:
 def edit(store: Store, namespace: str, key: str, encrypt: bool, dry_run: bool) -> None:
     """Edit a value as JSON in $VISUAL or $EDITOR.
 
-    Nothing is written when nothing changed, nor when somebody else wrote meanwhile (exit status 5). Text that was not
-    stored is left in a file, whose name is told. An encrypted entry is edited with --encrypt, see set.
+    Numbers keep every digit. Nothing is written when nothing changed, nor when somebody else wrote meanwhile (exit
+    status 5). Text that was not stored is left in a file, whose name is told. An encrypted entry is edited with
+    --encrypt, see set.
     """
-    before = store[namespace][key]
+    before = _exactly(store, namespace, key)
     path = _draft(before)
     try:
         after = _edited(path)
@@ -277,8 +302,9 @@ def edit(store: Store, namespace: str, key: str, encrypt: bool, dry_run: bool) -
             _show_write(store, namespace, key, after)
         else:
             _check_unchanged(store, namespace, key, before)
-            store.namespace(namespace, encrypt=encrypt)[key] = after
-            say(f"set {namespace}/{key}")
+            store.namespace(namespace, encrypt=encrypt)[key] = exact.dumps(after)
+            _check_stored(store, namespace, key, after)
+            say(f"set {namespace}/{key} on {server(store)}")
     except errors.Dhis2kvError:
         say(f"Your text is in {path}")
         raise
@@ -288,7 +314,7 @@ def edit(store: Store, namespace: str, key: str, encrypt: bool, dry_run: bool) -
 def _draft(value: Any) -> Path:
     """A file of the user's own with the value in it."""
     with tempfile.NamedTemporaryFile("w", prefix="dhis2kv-", suffix=".json", encoding="utf-8", delete=False) as file:
-        file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        file.write(exact.printed(value, indent=2, sort_keys=False) + "\n")
     return Path(file.name)
 
 
@@ -301,7 +327,7 @@ def _edited(path: Path) -> Any:
             path.unlink()
             raise
         try:
-            return wire.loads(path.read_text(encoding="utf-8-sig"))
+            return exact.loads(text_of(path.read_bytes()), strict=True)
         except ValueError as error:
             say(f"{path} is not JSON: {error}")
             if not click.confirm("Edit it again?", default=True, err=True):

@@ -23,6 +23,12 @@ def exit_status(error: errors.Dhis2kvError) -> int:
     return next((status for kinds, status in _STATUS if isinstance(error, kinds)), FAILURE)
 
 
+class NotFound(click.ClickException):
+    """Something that a file should hold, and does not."""
+
+    exit_code = NOT_FOUND
+
+
 class Commands(click.Group):
     """Commands in the order in which they were added, whose errors end in an exit status."""
 

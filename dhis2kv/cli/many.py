@@ -1,26 +1,27 @@
-"""The commands on whole namespaces: export, import, copy, diff, watch."""
+"""The commands on whole namespaces: export, import, copy, diff."""
 
 from __future__ import annotations
 
+import re
 import sys
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 
 from dhis2kv import errors, wire
-from dhis2kv.cli.connection import Connection, complete_namespace, current, namespace_argument, with_store
-from dhis2kv.cli.entries import dry_run_option, yes_option
-from dhis2kv.cli.failures import Comparison
-from dhis2kv.cli.output import COLOURS, compact, confirm, harmless, progress, say, show_change
+from dhis2kv.cli.carrying import LeftOut, carry_out, dry_run_option, server, verify_option, yes_option
+from dhis2kv.cli.connection import Connection, complete_namespace, current, with_store
+from dhis2kv.cli.failures import FAILURE, USAGE, Comparison, NotFound
+from dhis2kv.cli.files import opened_export
+from dhis2kv.cli.output import COLOURS, harmless, progress, say, show_change
 
 if TYPE_CHECKING:
-    from dhis2kv.snapshot import Change, Entry, Mode
+    from dhis2kv.snapshot import Entry, Export, Mode
+    from dhis2kv.snapshot.comparing import Difference
     from dhis2kv.store import Store
 
 mode_option = click.option(
@@ -46,70 +47,103 @@ def _kind(store: Store) -> str:
 @click.command()
 @with_store
 @click.argument("namespaces", nargs=-1, metavar="[NAMESPACE]...", shell_complete=complete_namespace)
-def export(store: Store, namespaces: tuple[str, ...]) -> None:
+@click.option(
+    "--output",
+    "path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write this file, whole or not at all; only its owner can read it.",
+)
+@click.pass_context
+def export(context: click.Context, store: Store, namespaces: tuple[str, ...], path: Path | None) -> None:
     """Print an export of these namespaces, or of all.
 
     It is JSON that "dhis2kv import" and "dhis2kv serve --seed" read. Encrypted entries are marked, and their values
-    stand in it readable. With --user it is of the account's own store.
+    stand in it readable. With --user it is of the account's own store. What cannot be read is named on stderr, and then
+    the exit status is 1; all the rest is exported.
     """
     from dhis2kv import snapshot
 
+    left_out = LeftOut()
+    read = 0
+
+    def counted(entries: Iterator[Entry]) -> Iterator[Entry]:
+        nonlocal read
+        for entry in entries:
+            yield entry
+            read += 1
+
     # A bar amid the data, where both go to the terminal, would be none.
-    bar = nullcontext() if sys.stdout.isatty() else progress("Reading")
-    with bar as step, click.open_file("-", "w", encoding="utf-8") as file:
-        snapshot.dump(file, {_kind(store): snapshot.read(store, namespaces or None, progress=step)})
+    bar = nullcontext() if path is None and sys.stdout.isatty() else progress("Reading")
+    try:
+        with bar as step, _written(path) as file:
+            entries = snapshot.read(store, namespaces or None, progress=step, left_out=left_out)
+            snapshot.dump(file, {_kind(store): counted(entries)})
+    except KeyboardInterrupt:
+        state = f"{path} is as it was" if path else "what was printed is no whole export"
+        say(f"Interrupted after {read} entries of {server(store)}: {state}. Run it again.")
+        raise
+    if path:
+        say(f"{read} entries of {server(store)} are in {path}")
+    if left_out:
+        context.exit(FAILURE)
+
+
+def _written(path: Path | None) -> AbstractContextManager[IO[str]]:
+    from dhis2kv.snapshot import whole_file
+
+    return click.open_file("-", "w", encoding="utf-8") if path is None else whole_file(path)
 
 
 @click.command("import")
 @with_store
-@click.argument("file", type=click.File(encoding="utf-8-sig"))
+@click.argument("file", metavar="FILE")
+@click.option("--namespace", metavar="NAME", help="Only this namespace of the file.")
+@click.option("--as", "other_name", metavar="NAME", help="Store that namespace under this name.")
 @mode_option
 @yes_option
 @dry_run_option
-def import_(store: Store, file: IO[str], mode: Mode, yes: bool, dry_run: bool) -> None:
+@verify_option
+def import_(
+    store: Store,
+    file: str,
+    namespace: str | None,
+    other_name: str | None,
+    mode: Mode,
+    yes: bool,
+    dry_run: bool,
+    verify: bool,
+) -> None:
     """Store the entries of an export; - reads it from standard input.
 
     Each goes to the store that it came from; with --user only those of the account's own store do. Writes only what
-    differs, so that an import that failed half-way can be run again.
+    differs, so that an import that failed half-way can be run again. The file is read to its end, and checked, before
+    anything is written.
     """
     from dhis2kv import snapshot
 
-    saved = _loaded(file)
-    targets = {wire.USER: store.user} if store is store.user else {wire.SHARED: store, wire.USER: store.user}
-    plans = {kind: snapshot.plan(target, saved[kind], mode) for kind, target in targets.items()}
-    _carry_out({targets[kind]: changes for kind, changes in plans.items()}, mode, yes, dry_run)
+    if other_name is not None and namespace is None:
+        raise click.UsageError("which namespace? --as needs --namespace")
+    with opened_export(file) as saved:
+        targets = {wire.USER: store.user} if store is store.user else {wire.SHARED: store, wire.USER: store.user}
+        if namespace is not None and not any(namespace in saved.namespaces[kind] for kind in targets):
+            raise NotFound(f"there is no namespace {namespace!r} in {file}")
+        plans = {
+            target: snapshot.Changes(snapshot.planned(target, _part(saved, kind, namespace, other_name), mode))
+            for kind, target in targets.items()
+        }
+    carry_out(plans, mode=mode, yes=yes, dry_run=dry_run, verify=verify)
 
 
-def _loaded(file: IO[str]) -> dict[str, list[Entry]]:
-    from dhis2kv import snapshot
-
-    try:
-        return snapshot.load(file)
-    except ValueError as error:
-        raise click.UsageError(f"cannot read {file.name}: {error}") from error
-
-
-def _carry_out(plans: dict[Store, list[Change]], mode: Mode, yes: bool, dry_run: bool) -> None:
-    """Make these changes, after asking where something is deleted; or only show them."""
-    from dhis2kv import snapshot
-
-    changes = [change for plan in plans.values() for change in plan]
-    count = Counter(change.sign for change in changes)
-    if dry_run:
-        for sign, entry in changes:
-            show_change(sign, entry)
-        return
-    if count["-"]:
-        doomed = [str(entry) for sign, entry in changes if sign == "-"]
-        more = ", ..." if len(doomed) > 5 else ""
-        confirm(f"Delete {len(doomed)} entries ({', '.join(doomed[:5])}{more})?", yes)
-    for store, plan in plans.items():
-        with progress("Writing") as step:
-            snapshot.apply(store, plan, mode, progress=step)
-    say(f"{count['+']} created, {count['~']} updated, {count['-']} deleted")
+def _part(saved: Export, kind: str, namespace: str | None, other_name: str | None) -> Iterator[Entry]:
+    for entry in saved.entries(kind):
+        if namespace is None:
+            yield entry
+        elif entry.namespace == namespace:
+            yield entry._replace(namespace=other_name or namespace)
 
 
-# --- copy and diff ----------------------------------------------------------------------------------------------------
+# --- copy -------------------------------------------------------------------------------------------------------------
 
 
 def _second(profile: str | None, user: bool | None) -> Store:
@@ -129,7 +163,10 @@ def _second(profile: str | None, user: bool | None) -> Store:
 @mode_option
 @yes_option
 @dry_run_option
+@verify_option
+@click.pass_context
 def copy(
+    context: click.Context,
     store: Store,
     source: str,
     target: str | None,
@@ -138,27 +175,42 @@ def copy(
     mode: Mode,
     yes: bool,
     dry_run: bool,
+    verify: bool,
 ) -> None:
     """Copy a namespace to another one, into the other store, or to another server.
 
-    The second NAMESPACE is as the first unless it is named. Encrypted entries stay encrypted.
+    The second NAMESPACE is as the first unless it is named. Encrypted entries stay encrypted. What cannot be read is
+    named on stderr, and then the exit status is 1.
     """
     from dhis2kv import snapshot
 
+    left_out = LeftOut()
     with _second(to_profile, to_user) as other:
         if other is store and target in (None, source):
             raise click.UsageError("where to? Name another namespace, or give --to-profile, --to-user or --to-shared")
         with progress("Reading") as step:
-            entries = snapshot.read(store, [source], progress=step)
+            entries = snapshot.read(store, [source], progress=step, left_out=left_out)
             moved = (entry._replace(namespace=target or source) for entry in entries)
-            plan = snapshot.plan(other, moved, mode)
-        _carry_out({other: plan}, mode, yes, dry_run)
+            plan = snapshot.Changes(snapshot.planned(other, moved, mode))
+        if left_out and mode == "replace":
+            raise click.ClickException(
+                f"nothing was written: {len(left_out.names)} entries of {source} cannot be read, and replacing would"
+                " delete their copies; copy with --mode merge"
+            )
+        carry_out({other: plan}, mode=mode, yes=yes, dry_run=dry_run, verify=verify)
+    if left_out:
+        context.exit(FAILURE)
+
+
+# --- diff -------------------------------------------------------------------------------------------------------------
 
 
 @click.command(cls=Comparison)
 @with_store
 @click.argument("left", metavar="NAMESPACE|@FILE", shell_complete=complete_namespace)
 @click.argument("right", metavar="[NAMESPACE|@FILE]", required=False, shell_complete=complete_namespace)
+@click.option("--stat", "form", flag_value="stat", help="Only how many lines differ, a line an entry.")
+@click.option("--name-only", "form", flag_value="names", help="Only the names of entries that differ.")
 @to_profile_option
 @to_store_option
 @click.pass_context
@@ -167,106 +219,110 @@ def diff(
     store: Store,
     left: str,
     right: str | None,
+    form: str | None,
     to_profile: str | None,
     to_user: bool | None,
 ) -> None:
     """Compare two namespaces, stores, servers or exports; exit status 1 when they differ.
 
-    Prints a unified diff of sorted, indented JSON for each entry that is not the same. Without a second argument, a
-    namespace is compared with that of the other store or server, and an export with the server.
+    Prints a unified diff of sorted, indented JSON for each entry that is not the same in every digit. Without a second
+    argument, a namespace is compared with that of the other store or server, and an export with the server. A namespace
+    whose name begins with @ is written ns:@NAME.
     """
     from dhis2kv import snapshot
 
-    with _second(to_profile, to_user) as other:
+    differ, left_out = False, LeftOut()
+    with _second(to_profile, to_user) as other, ExitStack() as stack:
         if right is None and not left.startswith("@"):
             right = left
         if left == right and other is store:
             raise click.UsageError("with what? Name something else, or give --to-profile, --to-user or --to-shared")
-        names = [name for name in (left, right) if name and not name.startswith("@")]
-        one = _side(store, left, names)
-        two = _read(other, {entry.namespace for entry in one}) if right is None else _side(other, right, names)
-        if names and not one and not two:
-            raise errors.KeyNotFound(names[0])
-    labels = ("", "") if store is other and len(names) == 2 else (_label(store, left), _label(other, right))
-    lines = list(snapshot.diff(_by_name(one, bool(names)), _by_name(two, bool(names)), names=labels))
-    for line in lines:
-        click.secho(harmless(line), fg=COLOURS.get(line[0]))
-    context.exit(1 if lines else 0)
+        one = _side(stack, store, left, left_out)
+        two = _side(stack, other, right, left_out)
+        labels = ("", "") if store is other and one.name and two.name else (one.label, two.label)
+        for mine, theirs, by_key in _pairs(one, two):
+            for difference in snapshot.differences(_named(mine, by_key), _named(theirs, by_key)):
+                differ = True
+                _show_difference(difference, form, labels)
+    context.exit(USAGE if left_out else 1 if differ else 0)
 
 
-def _side(store: Store, name: str, namespaces: list[str]) -> list[Entry]:
-    """The entries of a namespace, or of a file: there those of the namespace that it is compared with, if any."""
-    if not name.startswith("@"):
-        return _read(store, [name])
-    try:
-        with Path(name[1:]).open(encoding="utf-8-sig") as file:
-            found = _loaded(file)[_kind(store)]
-    except OSError as error:
-        raise click.UsageError(f"cannot read {name[1:]!r}: {error.strerror}") from error
-    return [entry for entry in found if not namespaces or entry.namespace in namespaces]
+class _Side(NamedTuple):
+    """What one argument means: a namespace of a store, an export, or all of a store."""
+
+    store: Store
+    left_out: LeftOut
+    name: str | None = None
+    saved: Export | None = None
+    file: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.file or f"{server(self.store)}/api/{_kind(self.store)}"
+
+    def has(self, name: str) -> bool:
+        return name in (self.saved.namespaces[_kind(self.store)] if self.saved else self.store)
+
+    def entries(self, name: str) -> list[Entry]:
+        """The entries of a namespace; none, and a sentence, where there is no such namespace."""
+        from dhis2kv import snapshot
+
+        if not self.has(name):
+            say(harmless(f"there is no namespace {name!r} in {self.label}"))
+            return []
+        if self.saved:
+            return [entry for entry in self.saved.entries(_kind(self.store)) if entry.namespace == name]
+        return list(snapshot.read(self.store, [name], left_out=self.left_out))
+
+    def all(self) -> Iterator[tuple[str, list[Entry]]]:
+        """The entries of an export, namespace by namespace."""
+        assert self.saved  # noqa: S101 - a store is never asked for all
+        for name, members in groupby(self.saved.entries(_kind(self.store)), lambda entry: entry.namespace):
+            yield name, list(members)
+
+    def everything(self) -> Iterator[Entry]:
+        """The entries of an export."""
+        return (entry for _, part in self.all() for entry in part)
 
 
-def _read(store: Store, namespaces: Iterable[str]) -> list[Entry]:
-    """The entries of these namespaces; one that does not exist is empty."""
-    from dhis2kv import snapshot
-
-    return list(snapshot.read(store, set(namespaces) & set(store)))
-
-
-def _by_name(entries: list[Entry], in_one_namespace: bool) -> dict[str, Entry]:
-    return {entry.key if in_one_namespace else str(entry): entry for entry in entries}
+def _side(stack: ExitStack, store: Store, given: str | None, left_out: LeftOut) -> _Side:
+    if given and given.startswith("@"):
+        return _Side(store, left_out, saved=stack.enter_context(opened_export(given)), file=given[1:])
+    found = re.fullmatch("ns:((ns:)*@.*)", given or "", re.S)
+    return _Side(store, left_out, name=found[1] if found else given)
 
 
-def _label(store: Store, name: str | None) -> str:
-    if name and name.startswith("@"):
-        return name[1:]
-    return f"{store.datastore.transport.base}/api/{_kind(store)}"
+def _pairs(one: _Side, two: _Side) -> Iterator[tuple[Iterable[Entry], Iterable[Entry], bool]]:
+    """What is compared with what, part by part, and whether entries of one key are, or of one name."""
+    if (one.name and two.name) or (one.name and two.saved) or (one.saved and two.name):
+        mine, theirs = one.name or two.name or "", two.name or one.name or ""
+        if not one.has(mine) and not two.has(theirs):
+            raise errors.KeyNotFound(mine)
+        yield one.entries(mine), two.entries(theirs), True
+    elif two.saved:
+        yield (
+            (entry for _, part in one.all() for entry in part),
+            (entry for _, part in two.all() for entry in part),
+            False,
+        )
+    else:
+        for name, part in one.all():
+            yield part, two.entries(name), False
 
 
-# --- watch ------------------------------------------------------------------------------------------------------------
+def _named(entries: Iterable[Entry], by_key: bool) -> dict[str, Entry]:
+    return {entry.key if by_key else str(entry): entry for entry in entries}
 
 
-@click.command()
-@with_store
-@namespace_argument
-@click.argument("key", required=False)
-@click.option("--interval", metavar="SECONDS", type=click.FloatRange(min=0.1), default=5.0, show_default=True)
-def watch(store: Store, namespace: str, key: str | None, interval: float) -> None:
-    """Print what changes in a namespace, or in one entry, as lines of JSON, until it is interrupted.
-
-    Compares values, for a server does not change an entry's date when it is updated: one bulk read each time.
-    """
-    with suppress(KeyboardInterrupt):  # the way to end it
-        _follow(store, namespace, key, interval)
+def _show_difference(difference: Difference, form: str | None, labels: tuple[str, str]) -> None:
+    if form == "names":
+        click.echo(harmless(str(difference)))
+    elif form == "stat":
+        added, removed = difference.counts()
+        show_change(difference.sign, f"{difference} | +{added} -{removed}")
+    else:
+        for line in difference.lines(labels):
+            click.secho(harmless(line), fg=COLOURS.get(line[0]))
 
 
-def _follow(store: Store, namespace: str, key: str | None, interval: float) -> None:
-    before = _look(store, namespace, key)
-    while True:
-        time.sleep(interval)
-        try:
-            now = _look(store, namespace, key)
-        except (errors.ServerError, errors.Unreachable, errors.TimedOut) as error:
-            say(f"{error}; it is asked again")
-            continue
-        for change in _changed(before, now):
-            seen = datetime.now(UTC).isoformat(timespec="seconds")
-            click.echo(compact({"seen": seen, "namespace": namespace, **change}))
-        before = now
-
-
-def _look(store: Store, namespace: str, key: str | None) -> dict[str, Any]:
-    return store[namespace].copy() if key is None else store[namespace].get_many([key])
-
-
-def _changed(before: dict[str, Any], now: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for key in sorted(before.keys() | now.keys()):
-        if key not in now:
-            yield {"key": key, "change": "deleted"}
-        elif key not in before:
-            yield {"key": key, "change": "created", "value": now[key]}
-        elif not wire.same(before[key], now[key]):
-            yield {"key": key, "change": "updated", "value": now[key]}
-
-
-COMMANDS = (export, import_, copy, diff, watch)
+COMMANDS = (export, import_, copy, diff)

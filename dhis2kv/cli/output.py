@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+
+from dhis2kv.wire import exact
 
 FORMATS = ("json", "compact", "raw", "table")
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
@@ -28,7 +29,7 @@ def output_option(default: str) -> Callable[..., Any]:
 def show(value: Any, form: str) -> None:
     """Print a JSON value on stdout, in one of the ``FORMATS``."""
     if form == "json":
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+        click.echo(exact.printed(value, indent=2, sort_keys=False))
     elif form == "compact":
         click.echo(compact(value))
     elif form == "table":
@@ -42,7 +43,7 @@ def show(value: Any, form: str) -> None:
 
 def compact(value: Any) -> str:
     """A JSON value in one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return exact.printed(value, sort_keys=False, separators=(",", ":"))
 
 
 def harmless(text: str) -> str:

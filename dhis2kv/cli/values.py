@@ -11,10 +11,12 @@ import click
 
 from dhis2kv import wire
 from dhis2kv.cli.connection import current
+from dhis2kv.cli.files import text_of
+from dhis2kv.wire import exact
 
 
 def value_argument(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument VALUE and its option ``--string``; the command is given the value itself."""
+    """The argument VALUE and its option ``--string``; the command is given the value itself, with every digit."""
     function = click.argument("value", callback=_value)(function)
     return click.option("--string", is_flag=True, is_eager=True, help="VALUE is text as it stands, not JSON.")(function)
 
@@ -26,7 +28,8 @@ def _value(context: click.Context, _: click.Parameter, given: str | None) -> Any
     if context.params.pop("string"):  # it has told how to read the value, and the command takes only that
         return text
     try:
-        return wire.loads(text)
+        wire.loads(text)  # what is new should be in the range of Python's numbers, which whoever reads it may need
+        return exact.loads(text, strict=True)
     except ValueError as error:
         shown = given if given.startswith("@") else repr(text[:60])
         raise click.BadParameter(f"{shown} is not JSON ({error}); to store it as text, add --string") from error
@@ -38,11 +41,11 @@ def _text(given: str) -> str:
         if given == "-":
             if current().password_stdin:
                 raise click.BadParameter("standard input gives the password already (--password-stdin)")
-            return sys.stdin.buffer.read().decode("utf-8-sig")
+            return text_of(sys.stdin.buffer.read())
         if given.startswith("@"):
-            return Path(given[1:]).read_text(encoding="utf-8-sig")
+            return text_of(Path(given[1:]).read_bytes())
     except OSError as error:
         raise click.BadParameter(f"cannot read {given[1:]!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise click.BadParameter("it is not UTF-8 text") from error
+        raise click.BadParameter("it is not text in UTF-8 or UTF-16") from error
     return given

@@ -36,9 +36,31 @@ it as safe as the server. All but ``"dhis2kv": 1`` may be missing.
 It may import the library up to the store. ``reading``, ``file``, ``changes`` and ``comparing`` each do one of these.
 """
 
-from dhis2kv.snapshot.changes import Change, Mode, apply, plan
-from dhis2kv.snapshot.comparing import diff
-from dhis2kv.snapshot.file import dump, load
-from dhis2kv.snapshot.reading import Entry, read
+from __future__ import annotations
 
-__all__ = ["Change", "Entry", "Mode", "apply", "diff", "dump", "load", "plan", "read"]
+from dhis2kv.snapshot.changes import Change, Changes, Mode, apply, check, plan, planned
+from dhis2kv.snapshot.comparing import Difference, diff, differences
+from dhis2kv.snapshot.file import Export, decoded, dump, encoding, load
+from dhis2kv.snapshot.reading import Entry, read
+from dhis2kv.snapshot.whole import whole_file
+
+__all__ = [
+    "Change",
+    "Changes",
+    "Difference",
+    "Entry",
+    "Export",
+    "Mode",
+    "apply",
+    "check",
+    "decoded",
+    "diff",
+    "differences",
+    "dump",
+    "encoding",
+    "load",
+    "plan",
+    "planned",
+    "read",
+    "whole_file",
+]

@@ -6,22 +6,31 @@ out again after it failed half-way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from dhis2kv import errors, wire
 from dhis2kv.snapshot.reading import Bulk, Entry, Progress
+from dhis2kv.wire import exact
 
 if TYPE_CHECKING:
     from dhis2kv.store import Namespace, Store
 
 Mode = Literal["merge", "replace", "add"]
 
+BATCH = 1000  # changes whose texts are held at a time
+IN_MEMORY = 1 << 20  # bytes of a plan; what is more goes to a file
+
 
 class Change(NamedTuple):
-    """What ``apply`` does: create (``+``) or update (``~``) an entry, or delete (``-``) it."""
+    """What ``apply`` does: create (``+``) or update (``~``) an entry, or delete (``-``) it.
+
+    Of an entry to be deleted the value is not kept; it is None.
+    """
 
     sign: Literal["+", "~", "-"]
     entry: Entry
@@ -30,72 +39,137 @@ class Change(NamedTuple):
         return f"{self.sign} {self.entry}{' (encrypted)' if self.entry.encrypted else ''}"
 
 
+class Changes(Collection[Change]):
+    """Changes that are kept in a file of their own, so that there can be more than fit into memory."""
+
+    def __init__(self, changes: Iterable[Change] = ()) -> None:
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        self._count = 0
+        for sign, entry in changes:
+            self._file.write(exact.printed([sign, *entry]) + "\n")
+            self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Change]:
+        place = 0
+        while True:  # several may read it in turn
+            self._file.seek(place)
+            lines = list(islice(iter(self._file.readline, ""), BATCH))
+            place = self._file.tell()
+            for line in lines:
+                sign, *entry = exact.loads(line)
+                yield Change(sign, Entry(*entry))
+            if len(lines) < BATCH:
+                return
+
+    def __contains__(self, change: object) -> bool:
+        return any(change == one for one in self)
+
+
+# --- planning ---------------------------------------------------------------------------------------------------------
+
+
 def plan(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> list[Change]:
     """What has to change in a store so that it holds these entries; only reads.
 
     ``"merge"`` creates and updates; ``"replace"`` also deletes what else is in their namespaces; ``"add"`` only creates
     what is absent. An entry is encrypted afterwards when it is marked so, or was so before. Nothing is planned where
-    the value is the same as JSON already: an import that failed half-way can be planned again.
+    the value is the same as JSON already, in every digit: an import that failed half-way can be planned again.
 
     The entries of a namespace must follow one another. Costs what ``read`` does, of their namespaces. Raises
-    ``InvalidKey`` and ``InvalidValue`` for what could not be written, ``ValueError`` for another mode.
+    ``InvalidKey`` and ``InvalidValue`` for what could not be written, ``ValueError`` for another mode, and for an entry
+    that comes twice. ``Changes(planned(...))`` is the same for plans that are larger than memory.
     """
+    return list(planned(store, entries, mode))
+
+
+def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> Iterator[Change]:
+    """The changes of ``plan``, one after the other; holds the names of one namespace, and no values."""
     if mode not in get_args(Mode):
         raise ValueError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
-    changes: list[Change] = []
     for namespace, members in groupby(entries, lambda entry: entry.namespace):
-        wanted = {_checked(entry).key: entry for entry in members}
-        changes += _differences(_now(store, namespace), wanted, mode)
-    return changes
+        now: dict[str, _Held | None] = dict(_held(store, namespace))
+        for entry in map(_checked, members):
+            old = now.get(entry.key, _ABSENT)
+            if old is None:
+                raise ValueError(f"the entry {entry} comes twice")
+            now[entry.key] = None
+            if old is _ABSENT:
+                yield Change("+", entry)
+            elif mode != "add":
+                becomes_encrypted = bool(entry.encrypted) and old.encrypted is False
+                if becomes_encrypted or old.value != exact.fingerprint(entry.value):
+                    yield Change("~", entry._replace(encrypted=bool(entry.encrypted or old.encrypted)))
+        if mode == "replace":
+            for key, old in now.items():
+                if old is not None:
+                    yield Change("-", Entry(namespace, key, None, old.encrypted))
 
 
 def _checked(entry: Entry) -> Entry:
     wire.check_name(entry.namespace, "namespace")
     wire.check_new_key(entry.key)
     try:
-        wire.dumps(entry.value)
+        exact.dumps(entry.value)
     except errors.InvalidValue as error:
         raise errors.InvalidValue(f"{entry}: {error}") from error
     return entry
 
 
-def _now(store: Store, namespace: str) -> dict[str, Entry]:
+class _Held(NamedTuple):
+    """What a server holds: the fingerprint of a value, None where it cannot be read, and whether it is encrypted."""
+
+    value: bytes | None
+    encrypted: bool | None
+
+
+_ABSENT = _Held(None, None)
+
+
+def _held(store: Store, namespace: str) -> Iterator[tuple[str, _Held]]:
     bulk = Bulk(store, namespace)
-    return {entry.key: entry for entries in bulk.entries(bulk.keys()) for entry in entries}
+    for entries in bulk.entries(bulk.keys()):
+        for entry in entries:
+            yield entry.key, _Held(exact.fingerprint(entry.value), entry.encrypted)
+    for key in bulk.unreadable:
+        yield key, _Held(None, None)
 
 
-def _differences(now: Mapping[str, Entry], wanted: Mapping[str, Entry], mode: Mode) -> Iterator[Change]:
-    for key, entry in wanted.items():
-        old = now.get(key)
-        if old is None:
-            yield Change("+", entry)
-        elif mode != "add":
-            becomes_encrypted = bool(entry.encrypted) and old.encrypted is False
-            if becomes_encrypted or not wire.same(old.value, entry.value):
-                yield Change("~", entry._replace(encrypted=bool(entry.encrypted or old.encrypted)))
-    if mode == "replace":
-        yield from (Change("-", old) for key, old in now.items() if key not in wanted)
+# --- applying ---------------------------------------------------------------------------------------------------------
 
 
-def apply(store: Store, changes: Iterable[Change], mode: Mode = "merge", *, progress: Progress | None = None) -> None:
+def apply(
+    store: Store,
+    changes: Iterable[Change],
+    mode: Mode = "merge",
+    *,
+    progress: Progress | None = None,
+    verify: bool = True,
+) -> None:
     """Make these changes, which ``plan`` found in the same mode: one request each, several at a time.
 
     Namespace by namespace, deleting after all is written; in mode ``"add"`` one by one, each created atomically or left
     to whoever was faster. An encrypted entry that is updated is deleted and created anew, which is not atomic.
-    ``progress(done, total)`` is called after each.
+    ``progress(done, total)`` is called after each. At the end it looks once more, for one bulk read per namespace;
+    ``verify=False`` leaves that out.
 
     Raises ``BulkError``, whose ``done``, ``failed`` and ``untried`` name entries as ``namespace/key``. What is done
-    stays; plan and apply once more for the rest.
+    stays; plan and apply once more for the rest. Raises ``NotStored`` when the last look does not find what was
+    written: servers say "created" for a namespace that is hidden from the account, and store nothing.
     """
-    todo = sorted(changes, key=_batch)
-    done: list[str] = []
+    todo = changes if isinstance(changes, Changes) else sorted(changes, key=_batch)
+    done = 0
 
     def report(number: int, _: int) -> None:
         if progress:
-            progress(len(done) + number, len(todo))
+            progress(done + number, len(todo))
 
-    for (namespace, kind), members in groupby(todo, _batch):
-        entries = {change.entry.key: change.entry.value for change in members}
+    for batch in _batches(todo):
+        namespace, kind = _batch(batch[0])
+        entries = {change.entry.key: exact.dumps(change.entry.value) for change in batch}
         place = store.namespace(namespace, encrypt=kind is _Kind.ENCRYPTED)
         try:
             if kind is _Kind.DELETE:
@@ -107,7 +181,9 @@ def apply(store: Store, changes: Iterable[Change], mode: Mode = "merge", *, prog
                 place.set_many(entries, progress=report)
         except errors.BulkError as error:
             raise _half_done(error, namespace, done, todo) from error
-        done += [f"{namespace}/{key}" for key in entries]
+        done += len(batch)
+    if verify:
+        check(store, todo, mode)
 
 
 class _Kind(IntEnum):
@@ -123,6 +199,14 @@ def _batch(change: Change) -> tuple[str, _Kind]:
     return change.entry.namespace, _Kind.DELETE if change.sign == "-" else kind
 
 
+def _batches(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """The changes in parts of one namespace and one kind; the deletes of a namespace come last, as they are planned."""
+    for _, members in groupby(changes, lambda change: change.entry.namespace):
+        while part := sorted(islice(members, BATCH), key=_batch):
+            for _, batch in groupby(part, _batch):
+                yield list(batch)
+
+
 def _add(place: Namespace, entries: Mapping[str, Any], progress: Progress) -> None:
     for number, (key, value) in enumerate(entries.items()):
         try:
@@ -134,12 +218,13 @@ def _add(place: Namespace, entries: Mapping[str, Any], progress: Progress) -> No
         progress(number + 1, len(entries))
 
 
-def _half_done(error: errors.BulkError, namespace: str, done: list[str], todo: list[Change]) -> errors.BulkError:
-    """The error of one batch as the error of all changes."""
-    done = done + [f"{namespace}/{key}" for key in error.done]
+def _half_done(error: errors.BulkError, namespace: str, before: int, todo: Collection[Change]) -> errors.BulkError:
+    """The error of one batch as the error of all changes, of which so many were made before that batch."""
+    order = (str(change.entry) for batch in _batches(todo) for change in batch)
+    done = [*islice(order, before), *(f"{namespace}/{key}" for key in error.done)]
     failed = {f"{namespace}/{key}": why for key, why in error.failed.items()}
     settled = {*done, *failed}
-    untried = [name for change in todo if (name := str(change.entry)) not in settled]
+    untried = [name for name in order if name not in settled]
     name, why = next(iter(failed.items()))
     return errors.BulkError(
         f"{len(done)} of {len(todo)} changes are made, {len(failed)} failed ({name}: {why}), {len(untried)} are not"
@@ -149,3 +234,50 @@ def _half_done(error: errors.BulkError, namespace: str, done: list[str], todo: l
         untried=untried,
         sent=error.sent or bool(done),
     )
+
+
+# --- looking once more ------------------------------------------------------------------------------------------------
+
+
+def check(store: Store, changes: Iterable[Change], mode: Mode = "merge") -> None:
+    """Look whether a store holds what these changes have made; one bulk read per namespace.
+
+    Raises ``NotStored``, which names what it does not hold.
+    """
+    missing: list[str] = []
+    nowhere: list[str] = []
+    for namespace, members in groupby(changes, lambda change: change.entry.namespace):
+        wanted: dict[str, _Held | None] = {change.entry.key: _wanted(change) for change in members}
+        now = dict(_held(store, namespace))
+        wrong = [key for key, held in wanted.items() if not _is_so(now.get(key), held, mode)]
+        if wrong and not now and any(wanted.values()):
+            nowhere.append(namespace)
+        missing += [f"{namespace}/{key}" for key in wrong]
+    if not missing:
+        return
+    first = f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}"
+    why = "somebody else wrote meanwhile, or the server dropped it without a word"
+    if nowhere:
+        why = (
+            f"{', '.join(map(repr, nowhere))} is hidden from this account, for which the server says that it writes,"
+            " and writes nothing; use an account that may write there"
+        )
+    raise errors.NotStored(
+        f"the server accepted everything, and {len(missing)} entries are not there as they were written ({first}):"
+        f" {why}",
+        sent=True,
+    )
+
+
+def _wanted(change: Change) -> _Held | None:
+    if change.sign == "-":
+        return None
+    return _Held(exact.fingerprint(change.entry.value), bool(change.entry.encrypted))
+
+
+def _is_so(now: _Held | None, wanted: _Held | None, mode: Mode) -> bool:
+    if now is None or wanted is None:
+        return now is wanted
+    if mode == "add":
+        return True  # it is there, ours or that of whoever was faster
+    return now.value == wanted.value and (now.encrypted is None or now.encrypted == wanted.encrypted)

@@ -5,32 +5,84 @@ It may import the library up to the store. It exists so that comparing knows not
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from difflib import unified_diff
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from dhis2kv import wire
+from dhis2kv.snapshot.lines import Matcher
 from dhis2kv.snapshot.reading import Entry
+from dhis2kv.wire import exact
+
+_AROUND = 3  # lines shown around a change
 
 
-def diff(left: Mapping[str, Entry], right: Mapping[str, Entry], *, names: tuple[str, str] = ("", "")) -> Iterator[str]:
-    """The lines of a unified diff for each entry that is not the same JSON in both; none when all are.
+class Difference(NamedTuple):
+    """An entry that is not the same JSON on both sides; None where there is none."""
 
-    The mappings say what is compared with what: entries of the same name. Values are written sorted and indented; the
-    two ``names`` stand before the entries' own in the heads.
+    old: Entry | None
+    new: Entry | None
+
+    @property
+    def sign(self) -> str:
+        """``+``, ``~`` or ``-``, as in ``Change``."""
+        return "+" if self.old is None else "-" if self.new is None else "~"
+
+    def __str__(self) -> str:
+        return str(self.old if self.new is None else self.new)
+
+    def lines(self, names: tuple[str, str] = ("", "")) -> Iterator[str]:
+        """The lines of a unified diff of sorted, indented JSON; ``names`` stand before the entries' own in the head."""
+        yield f"--- {_head(self.old, names[0])}"
+        yield f"+++ {_head(self.new, names[1])}"
+        matcher = self._matcher()
+        for group in matcher.get_grouped_opcodes(_AROUND):
+            first, last = group[0], group[-1]
+            yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@"
+            for tag, start, end, other_start, other_end in group:
+                if tag == "equal":
+                    yield from (f" {line}" for line in matcher.a[start:end])
+                else:
+                    yield from (f"-{line}" for line in matcher.a[start:end])
+                    yield from (f"+{line}" for line in matcher.b[other_start:other_end])
+
+    def counts(self) -> tuple[int, int]:
+        """How many of those lines are added and removed."""
+        matcher = self._matcher()
+        common = sum(block.size for block in matcher.get_matching_blocks())
+        return len(matcher.b) - common, len(matcher.a) - common
+
+    def _matcher(self) -> Matcher:
+        return Matcher(_lines(self.old), _lines(self.new))
+
+
+def differences(left: Mapping[str, Entry], right: Mapping[str, Entry]) -> Iterator[Difference]:
+    """The entries of two mappings that are not the same JSON in both, in every digit, in the order of their names.
+
+    The mappings say what is compared with what: entries of the same name.
     """
     for place in sorted(left.keys() | right.keys()):
         old, new = left.get(place), right.get(place)
         if old is None or new is None or not wire.same(old.value, new.value):
-            heads = (_head(old, names[0]), _head(new, names[1]))
-            yield from unified_diff(_lines(old), _lines(new), *heads, lineterm="")
+            yield Difference(old, new)
+
+
+def diff(left: Mapping[str, Entry], right: Mapping[str, Entry], *, names: tuple[str, str] = ("", "")) -> Iterator[str]:
+    """The lines of a unified diff for each of the ``differences``; none when all is the same."""
+    for difference in differences(left, right):
+        yield from difference.lines(names)
 
 
 def _head(entry: Entry | None, name: str) -> str:
     return "/dev/null" if entry is None else f"{name} {entry}".strip()
 
 
-def _lines(entry: Entry | None) -> list[str]:
-    if entry is None:
-        return []
-    return json.dumps(entry.value, ensure_ascii=False, indent=2, sort_keys=True).split("\n")
+def _range(start: int, end: int) -> str:
+    """Lines as the head of a hunk counts them: from one, and by the line before where there are none."""
+    count = end - start
+    if count == 1:
+        return str(start + 1)
+    return f"{start + 1 if count else start},{count}"
+
+
+def _lines(entry: Entry | None) -> Sequence[str]:
+    return [] if entry is None else exact.printed(entry.value, indent=2).split("\n")

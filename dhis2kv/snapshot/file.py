@@ -1,17 +1,21 @@
 """The form of an export as a file: entries as JSON, one a line, and back.
 
-It may import the library up to the store. It exists so that the form is written and read in one place.
+It may import the library up to the store. It exists so that the form is written and read in one place: whoever reads an
+export is as strict as all others, for a slip in an edited one must not lay open what is encrypted.
 """
 
 from __future__ import annotations
 
-import json
+import codecs
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import IO, Any
 
 from dhis2kv import wire
 from dhis2kv.snapshot.reading import Entry
+from dhis2kv.snapshot.scanner import Scanner
+from dhis2kv.wire import exact
 
 FORM = 1
 STORES = (wire.SHARED, wire.USER)
@@ -61,33 +65,97 @@ def _write(file: IO[str], value: str | Iterator[_Member], margin: str = "") -> N
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return exact.printed(value)
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def encoding(start: bytes) -> str:
+    """The encoding of a text that begins so: UTF-8, or UTF-16 where a byte order mark says it."""
+    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+
+
+def decoded(file: IO[bytes]) -> IO[str]:
+    """The text of a file of bytes that can be read again from its start."""
+    start = file.read(3)
+    file.seek(0)
+    return io.TextIOWrapper(file, encoding=encoding(start), newline="")
 
 
 def load(file: IO[str]) -> dict[str, list[Entry]]:
     """The entries of an export, as ``{"dataStore": [...], "userDataStore": [...]}``; reads the whole file.
 
-    Raises ``ValueError`` for a file that is no export; names and values are checked by ``plan``.
+    Raises ``ValueError``, with line and column, for a file that is no export: for a member that the form does not have,
+    a name that stands twice, and a mark of an encrypted entry that is not there. Names and values are checked by
+    ``plan``. ``Export`` reads files that are larger than memory.
     """
-    found = wire.loads(file.read())
-    if not isinstance(found, dict) or found.get("dhis2kv") != FORM:
-        raise ValueError(f'it is no export that can be read here: a JSON object with "dhis2kv": {FORM}')
-    marks = _objects(found, "encrypted")
-    return {kind: list(_loaded(_objects(found, kind), _objects(marks, kind), kind)) for kind in STORES}
+    export = Export(file if file.seekable() else io.StringIO(file.read()))
+    return {kind: list(export.entries(kind)) for kind in STORES}
 
 
-def _loaded(namespaces: dict[str, Any], marks: dict[str, Any], kind: str) -> Iterator[Entry]:
-    for namespace in namespaces:
-        encrypted = marks.get(namespace, [])
-        if not isinstance(encrypted, list):
-            raise ValueError(f"the encrypted entries of {kind} {namespace!r} are no list of keys")
-        marked = set(encrypted)
-        for key, value in _objects(namespaces, namespace).items():
-            yield Entry(namespace, key, value, key in marked)
+class Export:
+    """An export in a file that can be read again from its start; holds the names of one namespace, and no values.
 
+    Making one reads the file once, or twice where encrypted entries are marked, and raises as ``load``. ``namespaces``
+    has the names of those in each store.
+    """
 
-def _objects(parent: dict[str, Any], name: str) -> dict[str, Any]:
-    member = parent.get(name, {})
-    if not isinstance(member, dict):
-        raise ValueError(f"it is no export: {name!r} is no JSON object")
-    return member
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._marks: dict[tuple[str, str], dict[str, str]] = {}  # store and namespace: each key, and where it stands
+        self.namespaces: dict[str, set[str]] = {kind: set() for kind in STORES}
+        for _ in self._walk(marking=True):
+            pass
+        left = {place: dict(keys) for place, keys in self._marks.items()}
+        if any(left.values()):
+            for kind, entry in self._walk():
+                left.get((kind, entry.namespace), {}).pop(entry.key, None)
+        for (kind, namespace), keys in left.items():
+            for key, place in keys.items():
+                raise ValueError(f"{place}: {kind} has no entry {namespace}/{key} that could be encrypted")
+
+    def entries(self, kind: str) -> Iterator[Entry]:
+        """The entries of ``"dataStore"`` or ``"userDataStore"``."""
+        return (entry for found, entry in self._walk() if found == kind)
+
+    def _walk(self, *, marking: bool = False) -> Iterator[tuple[str, Entry]]:
+        self._file.seek(0)
+        scanner, form = Scanner(self._file), None
+        if scanner.sign() != "{":
+            raise scanner.error(f'it is no export: expected a JSON object with "dhis2kv": {FORM}')
+        for name in scanner.members():
+            if name in STORES:
+                for namespace in scanner.members():
+                    self.namespaces[name].add(namespace)
+                    marked = self._marks.get((name, namespace), {})
+                    for key in scanner.members():
+                        yield name, Entry(namespace, key, scanner.value(), key in marked)
+            elif name == "encrypted":
+                self._read_marks(scanner, marking)
+            elif name == "dhis2kv":
+                form = scanner.value()
+            else:
+                raise scanner.error(f"an export has no member {name!r}: it has dhis2kv, encrypted, {', '.join(STORES)}")
+        if scanner.sign():
+            raise scanner.error("after the export comes more")
+        if form != FORM or isinstance(form, bool):
+            raise ValueError(f'it is no export that can be read here: one has "dhis2kv": {FORM}')
+
+    def _read_marks(self, scanner: Scanner, marking: bool) -> None:
+        for kind in scanner.members():
+            if kind not in STORES:
+                raise scanner.error(f"{kind!r} is no store whose encrypted entries could be named: {', '.join(STORES)}")
+            for namespace in scanner.members():
+                place = scanner.place
+                keys = scanner.value()
+                if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+                    raise ValueError(f"{place}: the encrypted entries of {kind} {namespace!r} are no list of keys")
+                if len(set(keys)) < len(keys):
+                    raise ValueError(f"{place}: an encrypted entry of {kind} {namespace!r} is named twice")
+                if marking:
+                    self._marks[kind, namespace] = dict.fromkeys(keys, place)

@@ -8,11 +8,11 @@ once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dhis2kv import errors, wire
-from dhis2kv.wire import Query
+from dhis2kv.wire import Query, exact
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -22,6 +22,7 @@ log = logging.getLogger("dhis2kv")
 PAGE = 1000  # entries in one bulk read, the most that servers give
 
 Progress = Callable[[int, int], None]
+LeftOut = Callable[[str, errors.Dhis2kvError], None]
 
 _GONE: Any = object()
 
@@ -29,7 +30,8 @@ _GONE: Any = object()
 class Entry(NamedTuple):
     """One entry: where it is, its value, and whether the server keeps it encrypted.
 
-    ``encrypted`` is None where the server does not show it: see ``read``.
+    A number in the value that Python would round is a ``dhis2kv.wire.exact.Number``. ``encrypted`` is None where the
+    server does not show it: see ``read``.
     """
 
     namespace: str
@@ -41,39 +43,54 @@ class Entry(NamedTuple):
         return f"{self.namespace}/{self.key}"
 
 
-def read(store: Store, namespaces: Iterable[str] | None = None, *, progress: Progress | None = None) -> Iterator[Entry]:
+def read(
+    store: Store,
+    namespaces: Iterable[str] | None = None,
+    *,
+    progress: Progress | None = None,
+    left_out: LeftOut | None = None,
+) -> Iterator[Entry]:
     """The entries of these namespaces of a store, or of all that the account can read; namespaces come sorted.
 
     Costs a request for the list of namespaces; for each of them one for the keys and one per 1,000 entries, one more
     where there are nulls, and one for each encrypted entry, several at a time. Holds one page of values, and the names
     of one namespace. What is deleted meanwhile is left out; so is what is created meanwhile. The order of keys within a
-    namespace is the server's.
+    namespace is the server's. Numbers keep every digit.
 
     An encrypted entry is one that bulk reads hide. Where a server has none (dataStore before 2.38, userDataStore before
     2.40), or one key with a quotation mark makes them ambiguous, every entry costs a request and ``encrypted`` is None;
-    that is logged as a warning. So is a namespace that is left out because the account may not read it: one that was
-    asked for by name raises ``Forbidden``.
+    that is logged as a warning.
+
+    What cannot be read does not end the reading: a namespace that the account may not read, or that has a name to which
+    no address leads; an entry like that, or one whose value this Python cannot hold. ``left_out(name, error)`` is
+    called for each. Without it each is logged as a warning, and a namespace that was asked for by name raises.
 
     ``progress(done, total)`` is called after each page; the total grows from namespace to namespace. Raises
     ``KeyNotFound``, before the first entry, for a name that is not in the list of namespaces.
     """
-    known = set(store)
+    known = set(store.datastore.list_namespaces(user=store.user is store))
     names = known if namespaces is None else set(namespaces)
     for name in sorted(names - known):
         raise errors.KeyNotFound(name)
-    return _read(store, sorted(names), namespaces is not None, progress)
+    return _read(store, sorted(names), namespaces is not None and left_out is None, progress, left_out or _warn)
 
 
-def _read(store: Store, names: list[str], strict: bool, progress: Progress | None) -> Iterator[Entry]:
+def _warn(name: str, error: errors.Dhis2kvError) -> None:
+    log.warning("left out %r: %s", name, error)
+
+
+def _read(
+    store: Store, names: list[str], strict: bool, progress: Progress | None, left_out: LeftOut
+) -> Iterator[Entry]:
     done = total = 0
     for name in names:
-        namespace = Bulk(store, name)
         try:
+            namespace = Bulk(store, name)
             keys = namespace.keys()
-        except errors.Forbidden:
+        except (errors.Forbidden, errors.InvalidKey, errors.Unaddressable) as error:
             if strict:
                 raise
-            log.warning("left out the namespace %r: the account may not read it", name)
+            left_out(name, error)
             continue
         total += len(keys)
         for entries in namespace.entries(keys):
@@ -81,14 +98,29 @@ def _read(store: Store, names: list[str], strict: bool, progress: Progress | Non
             done += len(entries)
             if progress:
                 progress(done, total)
+        for key, why in namespace.unreadable.items():
+            left_out(f"{name}/{key}", why)
+
+
+class _NoBulkReads(Exception):
+    """The server answered something else than entries."""
+
+
+class _UnreadablePage(Exception):
+    """An answer that is too large, or holds a value that this Python cannot."""
 
 
 class Bulk:
-    """Reads one namespace page by page, and tells what is encrypted there."""
+    """Reads one namespace page by page, and tells what is encrypted there, and what could not be read."""
 
     def __init__(self, store: Store, name: str) -> None:
-        self._datastore, self._name, self._is_user = store.datastore, name, store.user is store
+        self._datastore, self._name, self._is_user = (
+            store.datastore,
+            wire.check_name(name, "namespace"),
+            store.user is store,
+        )
         self._nulls: set[str] | None = None
+        self.unreadable: dict[str, errors.Dhis2kvError] = {}
 
     def keys(self) -> dict[str, None]:
         """The keys as an ordered set; empty when the namespace was deleted meanwhile."""
@@ -115,26 +147,49 @@ class Bulk:
 
     def _pages(self, keys: Mapping[str, None]) -> Iterator[list[dict[str, Any]]]:
         """The bulk reads of the namespace, until no key is left; none where they are not to be had, or not certain."""
-        if not all(map(_is_plain, keys)) or (self._name == "protections" and not self._is_user):
+        if not keys or not all(map(_is_plain, keys)) or (self._name == "protections" and not self._is_user):
             return  # answers are ambiguous, or that address means something else
-        offset, size = 0, PAGE
-        while keys:
-            query = Query(page=offset // size + 1, page_size=size)
-            try:
-                page = self._datastore.query(self._name, query, user=self._is_user)
-            except errors.KeyNotFound:
-                return  # deleted meanwhile: a server without bulk reads says so
-            except errors.ServerError as error:
-                if error.status != 200 or size == 1:
-                    raise
-                size //= 10  # too large for one answer
-                continue
-            if not all(isinstance(row, dict) and row.keys() == {"key", "value"} for row in page):
-                return  # a server without bulk reads answers something else
-            yield page
-            if len(page) < size:
-                return
-            offset += size
+        # Others may create entries meanwhile, but a server that never comes to an end gives nonsense.
+        limit = 2 * len(keys) + PAGE
+        try:
+            for start in range(0, limit, PAGE):
+                count = yield from self._page(start, PAGE)
+                if count < PAGE or not keys:
+                    return
+        except (_NoBulkReads, errors.KeyNotFound):  # deleted meanwhile: a server without bulk reads says the latter
+            return
+
+    def _page(self, start: int, size: int) -> Generator[list[dict[str, Any]], None, int]:
+        """The entries from one place on, in parts where one answer cannot be read; returns how many there are."""
+        try:
+            rows = self._rows(Query(page=start // size + 1, page_size=size))
+        except _UnreadablePage:
+            if size == 1:
+                return 1  # it stays among the keys, is read by itself, and has a name then
+            found = 0
+            for part in range(start, start + size, size // 10):
+                count = yield from self._page(part, size // 10)
+                found += count
+                if count < size // 10:
+                    return found
+            return found
+        yield rows
+        return len(rows)
+
+    def _rows(self, query: Query) -> list[dict[str, Any]]:
+        """What the server answers to a query: objects with a key, and a value if that was asked for."""
+        try:
+            rows = exact.loads(self._datastore.query_text(self._name, query, user=self._is_user))
+        except ValueError as error:
+            raise _UnreadablePage from error
+        except errors.ServerError as error:
+            if error.status != 200:
+                raise
+            raise _UnreadablePage from error
+        wanted = {"key", "value"} if query.fields else {"key"}
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() == wanted for row in rows):
+            raise _NoBulkReads
+        return rows
 
     def _told(self, rows: list[tuple[str, Any]]) -> list[Entry]:
         """Rows of a bulk read as entries: those that it hides are read singly."""
@@ -146,18 +201,29 @@ class Bulk:
     def _stored_nulls(self) -> set[str]:
         """The keys whose value is null, which bulk reads show for encrypted entries, too."""
         if self._nulls is None:
-            query = Query(fields="", filters=(".:null",))
-            self._nulls = {row["key"] for row in self._datastore.query(self._name, query, user=self._is_user)}
+            try:
+                self._nulls = {row["key"] for row in self._rows(Query(fields="", filters=(".:null",)))}
+            except (_UnreadablePage, _NoBulkReads):
+                raise errors.ServerError(f"the server does not tell which entries of {self._name!r} are null") from None
         return self._nulls
 
     def _singly(self, keys: list[str]) -> Iterator[tuple[str, Any]]:
-        """Key and value of these entries, several read at a time, without those that are gone."""
+        """Key and value of these entries, several read at a time, without those that are gone or unreadable."""
 
         def value(key: str) -> Any:
             try:
-                return self._datastore.get(self._name, key, user=self._is_user)
+                return exact.loads(self._datastore.get_text(self._name, key, user=self._is_user))
             except errors.KeyNotFound:
                 return _GONE
+            except (errors.InvalidKey, errors.Unaddressable, errors.Forbidden) as error:
+                self.unreadable[key] = error
+            except errors.ServerError as error:
+                if error.status not in (200, 500):
+                    raise  # that is trouble of the server's, not of this entry's
+                self.unreadable[key] = error
+            except ValueError as error:
+                self.unreadable[key] = errors.ServerError(f"this Python cannot hold the value: {error}", status=200)
+            return _GONE
 
         from dhis2kv.datastore.many import pool_of  # it loads requests, which the command line's --help does not need
 

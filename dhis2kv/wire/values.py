@@ -19,13 +19,19 @@ LARGEST_INTEGER = 10**4300  # Python itself reads and writes no more digits than
 _EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e[+-]?\d+')
 
 
+class Text(str):
+    """A JSON text that was checked already, and goes out as it stands; see ``exact.dumps``."""
+
+
 def dumps(value: Any) -> str:
     """The JSON text of a value, spelled so that the server gives the same value back.
 
-    Tuples become lists. Raises ``InvalidValue`` for what JSON cannot say (NaN, infinities, member names that are not
-    text, other types) and for what the server's database refuses or changes: U+0000 and lone surrogates in text,
-    integers over 4,300 digits, nesting beyond 500 levels.
+    Tuples become lists; a ``Text`` stays as it is. Raises ``InvalidValue`` for what JSON cannot say (NaN, infinities,
+    member names that are not text, other types) and for what the server's database refuses or changes: U+0000 and lone
+    surrogates in text, integers over 4,300 digits, nesting beyond 500 levels.
     """
+    if isinstance(value, Text):
+        return value
     exponents = _inspect(value)
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if not encodable(text):

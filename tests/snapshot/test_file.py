@@ -75,5 +75,5 @@ def test_the_emulator_takes_an_export_as_its_seed(newest):
 )
 def test_a_file_that_is_no_export_is_refused(text):
     """Anything that is not the form of an export is a ValueError, and not an empty import."""
-    with pytest.raises(ValueError, match=r"export|encrypted|Expecting"):
+    with pytest.raises(ValueError, match=r"export|encrypted|expected an object"):
         snapshot.load(io.StringIO(text))

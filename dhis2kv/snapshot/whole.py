@@ -1,0 +1,32 @@
+"""Files that are written whole or not at all, for their owner's eyes only.
+
+It may import nothing of ours. It exists because a backup that was cut short must not take the place of a good one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[str]]:
+    """A file to write UTF-8 text to, which takes its place, with mode 0600, when the block has come to its end.
+
+    Of a symbolic link the file that it leads to is written. Raises ``OSError``.
+    """
+    path = Path(os.path.realpath(path))
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dhis2kv-")  # made with mode 0600
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

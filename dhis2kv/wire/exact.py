@@ -1,0 +1,224 @@
+"""JSON values with every digit: what copies, exports and compares values must not round their numbers.
+
+Imports the errors and the values. Here since servers keep numbers that no double holds, such as
+``12345678901234567890.25``, and Python's own reading of JSON rounds them in silence. ``ns[k]`` does so, too: a float is
+what people compute with. Here a number whose text Python would not print again is a ``Number``, which keeps that text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
+from typing import Any
+
+from dhis2kv import errors
+from dhis2kv.wire.values import DEPTH, Text
+from dhis2kv.wire.values import dumps as checked_dumps
+
+DIGITS = 4300  # of an integer that Python itself reads and writes
+
+
+class Number:
+    """A JSON number as its text; equal to every number of the same value, exactly."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __float__(self) -> float:
+        return float(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, bool) or not isinstance(other, int | float | Number):
+            return NotImplemented
+        return _canonical(self.text) == _canonical(repr(other))
+
+    __hash__ = None  # type: ignore[assignment]  # it equals floats, whose hashes say less
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def loads(text: str, *, strict: bool = False) -> Any:
+    """The value of a JSON text, with every digit; raises ``ValueError`` for what is none.
+
+    ``strict`` also refuses a member name that stands twice in one object, for the second would win in silence.
+    """
+    decoder = strict_decoder if strict else _decoder
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply for this Python") from None
+    except Twice as error:
+        raise error.placed(text) from None
+
+
+class Twice(ValueError):
+    """A member name that stands twice in one object."""
+
+    def placed(self, text: str) -> ValueError:
+        """The same, with the place of the second one in a JSON text."""
+        name, place = next(_names_again(text))
+        return json.JSONDecodeError(f"the name {name!r} stands twice in one object", text, place)
+
+
+def _float(text: str) -> float | Number:
+    number = float(text)
+    if repr(number) == text:
+        return number
+    try:
+        Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"it holds a number that nobody can hold: {text[:40]}") from None
+    return Number(text)
+
+
+def _int(text: str) -> int | Number:
+    return int(text) if len(text) <= DIGITS else Number(text)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is not JSON")
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise Twice("a member name stands twice in one object")
+    return found
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_float, parse_int=_int)
+strict_decoder = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_float, parse_int=_int, object_pairs_hook=_once
+)
+
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]', re.S)
+
+
+def _names_again(text: str) -> Iterator[tuple[str, int]]:
+    """Each member name that stood in its object before, and where."""
+    inside: list[set[str] | None] = []  # the names so far of each object that is open; None for a list
+    before = ""
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if sign in "{[":
+            inside.append(set() if sign == "{" else None)
+        elif sign in "}]":
+            inside.pop()
+        elif sign[0] == '"' and before in ("{", ",") and inside and (names := inside[-1]) is not None:
+            name = json.loads(sign, strict=False)
+            if name in names:
+                yield name, token.start()
+            names.add(name)
+        before = sign
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def dumps(value: Any) -> Text:
+    """The JSON text of a value as it is sent, with every digit; raises what ``dumps`` of values does."""
+    if not _has_numbers(value):
+        return Text(checked_dumps(value))
+    held = _Held()
+    return Text(held.back(checked_dumps(_swapped(value, held))))
+
+
+def printed(
+    value: Any, *, indent: int | None = None, sort_keys: bool = True, separators: tuple[str, str] | None = None
+) -> str:
+    """The JSON text of a value for people and files, with every digit; the options are those of ``json.dumps``."""
+    held = _Held()
+    text = json.dumps(
+        value,
+        ensure_ascii=False,
+        allow_nan=False,
+        indent=indent,
+        sort_keys=sort_keys,
+        separators=separators,
+        default=held.placeholder,
+    )
+    return held.back(text)
+
+
+class _Held:
+    """Numbers that are texts with a mark while Python prints what is around them."""
+
+    _MARK = secrets.token_hex(16)  # in no value, for nobody knows it
+    _PLACE = re.compile(f'"{_MARK}([0-9]+)"')
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def placeholder(self, value: object) -> str:
+        if not isinstance(value, Number):
+            raise errors.InvalidValue(f"{type(value).__name__} is not JSON: make it a dict, list, text or number first")
+        self._texts.append(value.text)
+        return f"{self._MARK}{len(self._texts) - 1}"
+
+    def back(self, text: str) -> str:
+        return self._PLACE.sub(lambda found: self._texts[int(found[1])], text) if self._texts else text
+
+
+def _has_numbers(value: Any) -> bool:
+    todo, seen = [(value, 0)], False
+    while todo and not seen:
+        item, depth = todo.pop()
+        if isinstance(item, dict | list | tuple) and depth <= DEPTH:
+            todo += [(member, depth + 1) for member in (item.values() if isinstance(item, dict) else item)]
+        seen = isinstance(item, Number)
+    return seen
+
+
+def _swapped(value: Any, held: _Held, depth: int = 0) -> Any:
+    """The value with texts in the place of its numbers."""
+    if isinstance(value, Number):
+        return held.placeholder(value)
+    if depth > DEPTH:  # is refused
+        return value
+    if isinstance(value, dict):
+        return {name: _swapped(member, held, depth + 1) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_swapped(member, held, depth + 1) for member in value]
+    return value
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+_NOT_WHOLE = re.compile(r"[0-9][.eE]|-0")
+
+
+def fingerprint(value: Any) -> bytes:
+    """Sixteen bytes that are the same for the same JSON: ``1`` is ``1.0``, the order of members is nothing."""
+    text = printed(value)
+    if _NOT_WHOLE.search(text):
+        text = printed(_canonical_decoder.decode(text))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _canonical(text: str) -> str:
+    """The one spelling of a number."""
+    _, digits, exponent = Decimal(text).as_tuple()
+    figures = "".join(map(str, digits)).lstrip("0")
+    shorter = figures.rstrip("0")
+    power = int(exponent) + len(figures) - len(shorter)
+    if not shorter:
+        return "0"
+    sign = "-" if text[0] == "-" else ""
+    return f"{sign}{shorter}{'0' * power}" if 0 <= power < 200_000 else f"{sign}{shorter}e{power}"
+
+
+def _canonical_number(text: str) -> Number:
+    return Number(_canonical(text))
+
+
+_canonical_decoder = json.JSONDecoder(parse_float=_canonical_number, parse_int=_canonical_number)
