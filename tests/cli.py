@@ -19,14 +19,13 @@ class CommandLine:
     """Runs command lines: ``run("get app cfg")``; there are two servers, and the environment names the first."""
 
     def __init__(self, monkeypatch, home):
-        self.emulator, self.other = Emulator("2.44"), Emulator("2.44")
-        adapters = {
-            SERVER: self.emulator.session().get_adapter(SERVER),
-            OTHER: self.other.session().get_adapter(OTHER),
-        }
+        self._adapters = {}
+        self.become("2.44")
+        self.other = Emulator("2.44")
+        self._adapters[OTHER] = self.other.session().get_adapter(OTHER)
 
         def send(_, request, **options):
-            return adapters["/".join(request.url.split("/")[:3])].send(request, **options)
+            return self._adapters["/".join(request.url.split("/")[:3])].send(request, **options)
 
         monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
         for name in [name for name in os.environ if name.startswith(("DHIS2_", "NO_COLOR"))]:
@@ -45,6 +44,11 @@ class CommandLine:
         profile.chmod(0o600)
         self.home = home
         self._monkeypatch = monkeypatch
+
+    def become(self, version):
+        """From now on the first server is a new one of this version."""
+        self.emulator = Emulator(version)
+        self._adapters[SERVER] = self.emulator.session().get_adapter(SERVER)
 
     @property
     def store(self):

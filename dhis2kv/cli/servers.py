@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dhis2kv.cli.connection import with_store
+from dhis2kv.cli.files import opened_export
 from dhis2kv.cli.output import output_option, show
 from dhis2kv.releases import FAULTS
+from dhis2kv.wire import exact
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -35,7 +37,6 @@ def whoami(store: Store, form: str) -> None:
 @click.option(
     "--seed",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
     help="Store the entries of this export that are absent.",
 )
 @click.option("--version", default="2.42", show_default=True, help="The DHIS2 to be: 2.36 to 2.44, or a release.")
@@ -47,10 +48,24 @@ def serve(
     """Serve an emulated DHIS2 data store until interrupted; the first line is its URL."""
     from dhis2kv.emulator.serve import serve_forever
 
+    held = None if seed is None else _seed(seed)
     try:
-        serve_forever(port=port, host=host, db=db, seed=seed, version=version, superuser=superuser, users=users)
+        serve_forever(port=port, host=host, db=db, seed=held, version=version, superuser=superuser, users=users)
     except (ValueError, OSError) as error:
         raise click.UsageError(str(error)) from error
+
+
+def _seed(file: str) -> dict[str, Any]:
+    """What an export holds, with JSON texts in the place of values, which keep every digit."""
+    held: dict[str, Any] = {"dhis2kv": 1, "encrypted": {}}
+    with opened_export(file) as saved:
+        for kind in saved.namespaces:
+            held[kind], held["encrypted"][kind] = {}, {}
+            for entry in saved.entries(kind):
+                held[kind].setdefault(entry.namespace, {})[entry.key] = exact.dumps(entry.value)
+                if entry.encrypted:
+                    held["encrypted"][kind].setdefault(entry.namespace, []).append(entry.key)
+    return held
 
 
 @click.command()

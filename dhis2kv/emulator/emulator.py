@@ -81,12 +81,14 @@ class Emulator(Core):
         user: str | None = None,
         encrypted: bool = False,
         replace: bool = True,
+        texts: bool = False,
     ) -> None:
         """Store ``{namespace: {key: value}}`` without a request: all of it, or nothing and a ValueError.
 
         :param user: whose own store is meant; dataStore without it
         :param encrypted: as by ``encrypt=true``
         :param replace: False leaves entries alone that are there
+        :param texts: values are JSON texts
         """
         owner, now = user or GLOBAL, self._now()
         creator = user or next((a.name for a in self._server.accounts.users.values() if a.superuser), "admin")
@@ -96,7 +98,7 @@ class Emulator(Core):
             try:
                 for namespace, entries in data.items():
                     for key, value in entries.items():
-                        text = json.dumps(value, ensure_ascii=False)
+                        text = value if texts else json.dumps(value, ensure_ascii=False)
                         plain, secret = (None, text) if encrypted else (to_jsonb(text), None)
                         if replace:
                             storage.delete(owner, namespace, key)

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def serve_forever(
     port: int = DEFAULT_PORT,
     host: str | None = None,
     db: str | None = None,
-    seed: str | None = None,
+    seed: str | Mapping[str, Any] | None = None,
     version: str = "2.42",
     superuser: str = DEFAULT_SUPERUSER,
     users: Iterable[str] = (),
@@ -40,7 +40,8 @@ def serve_forever(
     :param port: 0 takes a free one
     :param host: the loopback unless given; another address is warned about on stderr
     :param db: the file to keep data in; without it they are gone at the end
-    :param seed: a JSON file whose entries are stored where they are absent; see :func:`load_seed`
+    :param seed: a JSON file whose entries are stored where they are absent, see :func:`load_seed`; or what such a file
+        holds, with JSON texts in the place of values
     :param version: as :class:`Emulator` takes it: "2.42", or a release, "2.42.5"
     :param superuser: NAME:PASSWORD of the account with all authorities
     :param users: NAME:PASSWORD of ordinary accounts
@@ -51,7 +52,8 @@ def serve_forever(
         signal.signal(number, lambda *_: ended.set())
     emulator = _prepared(version, db, superuser, users)
     if seed is not None:
-        load_seed(emulator, _read_json(seed), superuser=_credentials(superuser)[0])
+        read = _read_json(seed) if isinstance(seed, str) else seed
+        load_seed(emulator, read, superuser=_credentials(superuser)[0], texts=read is seed)
     if host not in (None, LOOPBACK, "localhost", "::1"):
         print(f"Warning: {host} can be reached from other machines, and this is no protected server.", file=sys.stderr)
     try:
@@ -82,29 +84,37 @@ def _prepared(version: str, db: str | None, superuser: str, users: Iterable[str]
 
 def _read_json(file: str) -> Any:
     try:
-        return json.loads(Path(file).read_text(encoding="utf-8"))
+        return json.loads(Path(file).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"The seed {file} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise ValueError(f"The seed {file} is no JSON: {error}.") from error
 
 
-def load_seed(emulator: Emulator, seed: Any, *, superuser: str) -> None:
+def load_seed(emulator: Emulator, seed: Any, *, superuser: str, texts: bool = False) -> None:
     """Store the entries of an export that are absent: dataStore's, and userDataStore's for the superuser.
 
     The form is ``{"dhis2kv": 1, "dataStore": {namespace: {key: value}}, "userDataStore": {...}, "encrypted":
     {"dataStore": {namespace: [key]}, "userDataStore": {...}}}``; all but ``"dhis2kv"`` may be missing.
+    Raises ``ValueError`` for another form: what is meant to be encrypted must not be stored in plain. ``texts`` says
+    that values are JSON texts.
     """
-    if _object(seed).get("dhis2kv") != 1:
+    stores = {"dataStore", "userDataStore"}
+    if _object(seed).get("dhis2kv") != 1 or not seed.keys() <= {"dhis2kv", "encrypted", *stores}:
         raise ValueError(_NO_EXPORT)
     encrypted = _object(seed.get("encrypted", {}))
+    if not encrypted.keys() <= stores:
+        raise ValueError(_NO_EXPORT)
     for store, user in (("dataStore", None), ("userDataStore", superuser)):
         hidden = {ns: frozenset(keys) for ns, keys in _object(encrypted.get(store, {})).items()}
+        for namespace, keys in hidden.items():
+            if unknown := keys - _object(_object(seed.get(store, {})).get(namespace, {})).keys():
+                raise ValueError(f"The seed has no entry {namespace}/{min(unknown)} in {store} to be encrypted.")
         for namespace, entries in _object(seed.get(store, {})).items():
             secret = hidden.get(namespace, frozenset())
             for wanted in (False, True):
                 chosen = {key: value for key, value in _object(entries).items() if (key in secret) is wanted}
-                emulator.load({namespace: chosen}, user=user, encrypted=wanted, replace=False)
+                emulator.load({namespace: chosen}, user=user, encrypted=wanted, replace=False, texts=texts)
 
 
 def _object(value: Any) -> dict[str, Any]:

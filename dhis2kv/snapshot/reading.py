@@ -72,7 +72,13 @@ def read(
     names = known if namespaces is None else set(namespaces)
     for name in sorted(names - known):
         raise errors.KeyNotFound(name)
-    return _read(store, sorted(names), namespaces is not None and left_out is None, progress, left_out or _warn)
+    return _read(
+        store,
+        sorted(names),
+        namespaces is not None and left_out is None,
+        progress,
+        _warn if left_out is None else left_out,
+    )
 
 
 def _warn(name: str, error: errors.Dhis2kvError) -> None:
@@ -131,6 +137,12 @@ class Bulk:
 
     def entries(self, keys: dict[str, None]) -> Iterator[list[Entry]]:
         """The entries of these keys that are still there, page by page; takes them out of ``keys``."""
+        for key in list(keys):
+            try:
+                wire.check_name(key)
+            except errors.InvalidKey as error:
+                del keys[key]
+                self.unreadable[key] = error  # up to 2.43 other clients can make an entry whose key is empty
         for _ in range(2):  # once more for those that a page lost to the one before it, when others deleted meanwhile
             for page in self._pages(keys):
                 rows = [(row["key"], row["value"]) for row in page if row["key"] in keys]

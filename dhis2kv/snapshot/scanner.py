@@ -88,7 +88,7 @@ class Scanner:
 
     def error(self, sentence: str, at: int | None = None) -> ValueError:
         """An error at this place, or at what comes next."""
-        return ValueError(f"{self._place(self._at if at is None else at)}: {sentence}")
+        return ValueError(f"{self.place if at is None else self._place(at)}: {sentence}")
 
     def _placed(self, error: ValueError) -> ValueError:
         if not isinstance(error, JSONDecodeError):
@@ -105,11 +105,13 @@ class Scanner:
         if self._ended:
             return False
         more = self._file.read(max(_CHUNK, len(self._text) - self._at))
-        self._ended = not more
+        if not more:
+            self._ended = True
+            return False
         if lines := self._text.count("\n", 0, self._at):
             self._line += lines
             self._column = self._at - self._text.rfind("\n", 0, self._at)
         else:
             self._column += self._at
         self._text, self._at = self._text[self._at :] + more, 0
-        return bool(more)
+        return True

@@ -138,3 +138,37 @@ def test_an_absent_namespace_is_found_out_first(newest):
     newest.load({"app": {"a": 1}})
     with pytest.raises(errors.KeyNotFound, match="nope"):
         snapshot.read(connect(newest), ["app", "nope"])
+
+
+def test_an_unreadable_value_hides_no_encryption(newest):
+    """One value that cannot be read spoils no page: it is named, and of those beside it is still told what they are."""
+    newest.load({"app": {f"k{number:02}": "x" * 100 for number in range(30)}})
+    newest.put("app", "k07", "secret", encrypted=True)
+    newest.put("app", "k15", "x" * 10_000)
+    left_out = {}
+    store = connect(newest, max_bytes=5000)
+    found = list(snapshot.read(store, left_out=lambda name, error: left_out.update({name: error})))
+    assert [entry.key for entry in found if entry.encrypted] == ["k07"]
+    assert all(entry.encrypted is not None for entry in found)
+    assert sorted(entry.key for entry in found) == [f"k{number:02}" for number in range(30) if number != 15]
+    assert [*left_out] == ["app/k15"]
+    assert isinstance(left_out["app/k15"], errors.ServerError)
+
+
+def test_a_key_without_an_address_is_named(newest):
+    """An entry whose key is empty, which other clients can make, is left out by its name, and spoils no bulk read."""
+    newest.load({"app": {"": 1, "a": 2}})
+    newest.put("app", "b", "secret", encrypted=True)
+    left_out = []
+    found = list(snapshot.read(connect(newest), left_out=lambda name, error: left_out.append(name)))
+    assert found == [Entry("app", "a", 2, False), Entry("app", "b", "secret", True)]
+    assert left_out == ["app/"]
+
+
+@pytest.mark.parametrize("body", ["[1]", '[{"value": 1}]', "{}", "null", '[{"key": 1, "other": 2}]'])
+def test_odd_answers_are_no_entries(newest, body):
+    """An answer to a bulk read that is none is not believed: each entry is read by itself."""
+    newest.load({"app": {"a": 2}})
+    store = connect(newest)
+    store.datastore.query_text = lambda *_, **__: body
+    assert list(snapshot.read(store)) == [Entry("app", "a", 2, None)]

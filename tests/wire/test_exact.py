@@ -1,0 +1,126 @@
+"""Numbers with every digit: what copies, exports and compares values prints them as they came."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dhis2kv import errors, wire
+from dhis2kv.wire import exact
+
+RECORDED = json.loads((Path(__file__).parents[1] / "recordings" / "global-numbers.json").read_text())
+BODIES = [
+    body
+    for exchange in RECORDED["exchanges"]
+    for body in [
+        exchange["request"].get("body"),
+        *(reply.get("body") for reply in exchange["replies"] if "cut" not in reply),
+    ]
+    if body
+]
+
+numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+texts = st.recursive(
+    numbers | st.sampled_from(["null", "true", "false"]) | st.text().map(json.dumps),
+    lambda inner: (
+        st.lists(inner).map(lambda items: f"[{', '.join(items)}]")
+        | st.dictionaries(st.text(), inner).map(
+            lambda members: f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in members.items())}}}"
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def tokens(text):
+    """A JSON text as what it says, with numbers as their texts."""
+    return json.loads(text, parse_float=lambda token: ("number", token), parse_int=lambda token: ("number", token))
+
+
+@given(texts)
+def test_a_value_is_printed_with_the_digits_that_it_came_with(text):
+    """Whatever a number looks like, it is printed as it was read; -0 is the integer 0, as servers have it."""
+    again = exact.printed(exact.loads(text))
+    assert tokens(again) == json.loads(
+        text,
+        parse_float=lambda token: ("number", token),
+        parse_int=lambda token: ("number", "0" if token == "-0" else token),
+    )
+
+
+@pytest.mark.parametrize("body", BODIES, ids=[body[:30] for body in BODIES])
+def test_what_servers_keep_is_kept(body):
+    """Each value of the conversation about numbers goes out as it came in."""
+    value = exact.loads(body)
+    assert tokens(exact.dumps(value)) == tokens(body)
+    assert exact.fingerprint(value) == exact.fingerprint(exact.loads(body))
+
+
+@given(numbers, numbers)
+def test_numbers_are_the_same_when_they_are_equal(one, other):
+    """Two numbers are the same JSON, and have one fingerprint, exactly when they are equal in every digit."""
+    equal = Decimal(one) == Decimal(other)
+    a, b = exact.loads(one), exact.loads(other)
+    assert (exact.fingerprint([a]) == exact.fingerprint([b])) is equal
+    if isinstance(a, exact.Number) or isinstance(b, exact.Number):
+        assert wire.same({"n": a}, {"n": b}) is equal
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1", "1.0", True),
+        ("100", "1e2", True),
+        ("-0.0", "0", True),
+        ("0.10", "0.1", True),
+        ("1e-400", "0", False),
+        ("1e400", "2e400", False),
+        ("0.1234567890123456789012345", "0.12345678901234568", False),
+        ("true", "1", False),
+        ('{"a": 1, "b": 2.0}', '{"b": 2, "a": 1.00}', True),
+        ('"1.0"', '"1"', False),
+        ("9" * 5000, "9" * 4999 + "8", False),
+    ],
+)
+def test_fingerprints(one, other, same):
+    """The fingerprint is that of the value: spelling and member order are nothing, each digit is something."""
+    assert (exact.fingerprint(exact.loads(one)) == exact.fingerprint(exact.loads(other))) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"a": 1, "a": 2}', "'a' stands twice in one object: line 1 column 10"),
+        ('[{"x": {"b": 1,\n "c": [1], "b": 2}}]', "'b' stands twice in one object: line 2 column 12"),
+        ('{"\\u0061": 1, "a": {}}', "'a' stands twice in one object: line 1 column 15"),
+        ('{"v": "b", "w": ["b", "b"], "v": 1}', "'v' stands twice in one object: line 1 column 29"),
+    ],
+)
+def test_a_name_that_stands_twice_has_its_place(text, place):
+    """Strictly read, the second of two members of one name is an error with line and column."""
+    with pytest.raises(ValueError, match=place):
+        exact.loads(text, strict=True)
+    assert exact.loads(text) == json.loads(text)
+
+
+def test_what_is_no_json_is_refused():
+    """Constants of JavaScript, and exponents that nobody can hold, are no values; nor is a set."""
+    for text in ["NaN", "[Infinity]", "1e99999999999999999999999", "", "[1"]:
+        with pytest.raises(ValueError, match=r"it holds|Expecting"):
+            exact.loads(text)
+    with pytest.raises(errors.InvalidValue):
+        exact.printed({"a": {1}})
+
+
+def test_what_cannot_be_sent_is_refused_beside_a_number():
+    """A number with many digits lets nothing through that is refused without it."""
+    number = exact.loads("0.1234567890123456789012345")
+    deep = [number]
+    for _ in range(600):
+        deep = [deep]
+    for value in ([number, "\0"], [number, float("nan")], {"a": number, 1: 2}, [number, {1}], deep):
+        with pytest.raises(errors.InvalidValue):
+            exact.dumps(value)
