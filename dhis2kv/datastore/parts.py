@@ -36,7 +36,7 @@ class PartWriter:
         """Set the member at a path."""
         self._check_server(names, "patch")
         what = shown(names)
-        if not _found(self._reader.entry(names)[0], path)[0]:
+        if not member(self._reader.entry(names)[0], path)[0]:
             raise errors.NotStored(f"there is no {path!r} in {what}, and a server changes only what is there")
         reply = self._server.call("PUT", *names, query=urlencode({"path": path}), body=text)
         if reply.status == 201:
@@ -44,7 +44,7 @@ class PartWriter:
                 f"{what} was deleted meanwhile, and the server made a new entry of the fragment: write the whole value",
                 sent=True,
             )
-        there, now = _found(self._writer.written(names), path)
+        there, now = member(self._writer.written(names), path)
         if not there or not wire.same(now, wire.loads(text)):
             raise errors.NotStored(
                 f"the server accepted {path!r} of {what} and holds something else there: the entry is encrypted, or"
@@ -115,7 +115,7 @@ class PartWriter:
         return [], True
 
 
-def _found(value: Any, path: str) -> tuple[bool, Any]:
+def member(value: Any, path: str) -> tuple[bool, Any]:
     """Whether a value has a member at a dotted path, and that member."""
     for name in path.split("."):
         if isinstance(value, dict) and name in value:

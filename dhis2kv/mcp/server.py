@@ -25,7 +25,8 @@ from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from dhis2kv import __version__, errors
-from dhis2kv.mcp.tools import MAX_BYTES, NOT_GIVEN, Deleted, Tools, Written
+from dhis2kv.mcp.answers import MAX_BYTES, Deleted, Written
+from dhis2kv.mcp.tools import NOT_GIVEN, PARAMETERS, Tools
 from dhis2kv.store import Store
 
 
@@ -60,11 +61,13 @@ def build(
         _tool(tools.datastore_list_keys, _READS),
         _tool(tools.datastore_get, _READS),
         _tool(tools.datastore_get_many, _READS),
+        _tool(tools.datastore_get_all, _READS),
     ]
     if allow_write:
         offered += [
             _tool(tools.datastore_create, _ADDS),
             _tool(_set(tools), _CHANGES),
+            _tool(tools.datastore_patch, _CHANGES),
             _tool(_delete(tools, store.datastore.transport.base), _CHANGES),
         ]
     server: MCPServer[Any] = MCPServer(
@@ -100,7 +103,11 @@ def _instructions(store: Store, tools: Tools, allow_write: bool) -> str:
 
 
 class _Arguments(FuncMetadata):
-    """Stored values arrive as they were sent: the SDK would take the text "null" for null, and "[1]" for a list."""
+    """Stored values arrive as they were sent: the SDK would take the text "null" for null, and "[1]" for a list.
+
+    It does so for clients that send everything as text. For a value that would be a guess, which nobody could forbid:
+    what was sent is stored, and the answer notes that it is a text.
+    """
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         parsed = dict(super().pre_parse_json(data))
@@ -139,6 +146,8 @@ def _tool(act: Callable[..., Any], annotations: ToolAnnotations) -> Tool:
     model = create_model(told.arg_model.__name__, __base__=told.arg_model, __cls_kwargs__={"extra": "forbid"})
     tool.fn_metadata = _Arguments(arg_model=model, output_schema=told.output_schema, output_model=told.output_model)
     tool.parameters = model.model_json_schema(by_alias=True)
+    for name, schema in tool.parameters["properties"].items():
+        schema.update(PARAMETERS[name])
     return tool
 
 

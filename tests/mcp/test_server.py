@@ -15,62 +15,23 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.types import ElicitResult
 
-from dhis2kv.emulator import Emulator
 from dhis2kv.mcp import build
 from tests.conftest import connect, sent
+from tests.mcp.client import Conversation, call, nested, tools_of
 
-READING = ["datastore_list_namespaces", "datastore_list_keys", "datastore_get", "datastore_get_many"]
-WRITING = ["datastore_create", "datastore_set", "datastore_delete"]
+READING = [
+    "datastore_list_namespaces",
+    "datastore_list_keys",
+    "datastore_get",
+    "datastore_get_many",
+    "datastore_get_all",
+]
+WRITING = ["datastore_create", "datastore_set", "datastore_patch", "datastore_delete"]
 DANGEROUS = ["", ".", "..", "../x", "a/../../users/abc", "..\\x", "%2e%2e", "a;b", "a\0b", "a\nb", "x" * 256]
 SERVE = (
     "import sys; from dhis2kv import Store; from dhis2kv.mcp import serve;"
     "serve(Store.from_env(), allow_write='write' in sys.argv, namespaces=['app'] if 'app' in sys.argv else None)"
 )
-
-
-class Outcome:
-    """What a tool answered: its object, or the sentence of its error."""
-
-    def __init__(self, result):
-        self.text = result.content[0].text
-        self.refused, self.value = result.is_error, result.structured_content
-
-    def __repr__(self):
-        return self.text
-
-
-async def call(client, tool, **arguments):
-    return Outcome(await client.call_tool(tool, arguments))
-
-
-class Conversation:
-    """A client of a server, for tests that are not asynchronous: each call is a conversation of its own."""
-
-    def __init__(self, server, **options):
-        self.server, self.options = server, options
-
-    def run(self, act):
-        async def whole():
-            async with Client(self.server, **self.options) as client:
-                try:
-                    return await act(client), None
-                except MCPError as error:  # raised below, where no task group wraps it
-                    return None, error
-
-        answer, error = asyncio.run(whole())
-        if error:
-            raise error
-        return answer
-
-    def __call__(self, tool, **arguments):
-        return self.run(lambda client: call(client, tool, **arguments))
-
-    def read(self, uri):
-        async def act(client):
-            content = (await client.read_resource(uri)).contents[0]
-            return content.mime_type, json.loads(content.text)
-
-        return self.run(act)
 
 
 def answering(*answers):
@@ -84,49 +45,13 @@ def answering(*answers):
     return elicit, asked
 
 
-def nested(levels):
-    """A value nested that deep."""
-    value = 1
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
 YES = ElicitResult(action="accept", content={"delete": True})
 UNTICKED = ElicitResult(action="accept", content={"delete": False})
 NO = ElicitResult(action="decline")
 CLOSED = ElicitResult(action="cancel")
 
 
-@pytest.fixture
-def emulator():
-    return Emulator()
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def mode(request):
-    """The current protocol, and the handshake of the ones before."""
-    return request.param
-
-
-@pytest.fixture
-def client(emulator, mode):
-    return Conversation(build(connect(emulator), allow_write=True), mode=mode)
-
-
-@pytest.fixture
-def reader(emulator, mode):
-    return Conversation(build(connect(emulator)), mode=mode)
-
-
 # --- what there is ----------------------------------------------------------------------------------------------------
-
-
-def tools_of(client):
-    async def act(client):
-        return (await client.list_tools()).tools
-
-    return {tool.name: tool for tool in client.run(act)}
 
 
 def test_both_protocols_are_spoken(client, mode):
@@ -149,10 +74,10 @@ def test_a_server_that_may_not_write_has_no_tools_for_it(emulator, reader):
 
 
 def test_no_tool_deletes_a_namespace_or_takes_an_account(client):
-    """With leave to write there are three tools more; none has an argument for a server, an account or a secret."""
+    """With leave to write there are four tools more; none has an argument for a server, an account or a secret."""
     tools = tools_of(client)
     assert list(tools) == READING + WRITING
-    known = {"namespace", "key", "keys", "value", "expected", "confirm", "prefix", "limit", "offset", "user"}
+    known = {"namespace", "key", "keys", "value", "expected", "path", "confirm", "prefix", "limit", "offset", "user"}
     for tool in tools.values():
         assert set(tool.input_schema["properties"]) <= known
         assert tool.input_schema["additionalProperties"] is False
@@ -167,7 +92,8 @@ def test_every_tool_says_what_it_does_to_the_store(client):
             hint.read_only_hint, hint.destructive_hint, hint.idempotent_hint, hint.open_world_hint
         )  # fmt: skip
     assert [name for name, hint in hints.items() if hint.read_only_hint] == READING
-    assert [name for name, hint in hints.items() if hint.destructive_hint] == ["datastore_set", "datastore_delete"]
+    destructive = ["datastore_set", "datastore_patch", "datastore_delete"]
+    assert [name for name, hint in hints.items() if hint.destructive_hint] == destructive
 
 
 def test_every_tool_describes_itself_and_its_result(client):
@@ -234,11 +160,16 @@ def test_the_account_s_own_store(emulator, client):
     assert client("datastore_get_many", namespace="app", keys=["k"], user=True).value["values"] == {"k": 2}
     assert client("datastore_list_namespaces", user=True).value["namespaces"] == ["app"]
     assert client("datastore_list_keys", namespace="app", user=True).value["keys"] == ["k"]
+    assert client("datastore_get_all", namespace="app", user=True).value["values"] == {"k": 2}
+    assert client("datastore_set", namespace="app", key="o", value={"a": 1}, user=True).value["created"]
+    assert client("datastore_patch", namespace="app", key="o", path="a", value=2, user=True).value["old"] == 1
     assert client("datastore_delete", confirm=True, **own).value["deleted"]
     targets = [target for _, target in sent(emulator)]
     targets.remove("/api/system/info?fields=version,buildTime")  # before the update
     assert targets
-    assert all(target.startswith("/api/userDataStore") for target in targets)
+    assert [target for target in targets if not target.startswith("/api/userDataStore")] == [
+        "/api/system/info?fields=version"
+    ]
 
 
 @pytest.mark.parametrize("name", ["C:x", "a b", "x.json", "ä?#", "keys"])
@@ -443,12 +374,16 @@ def test_a_client_that_cannot_ask_must_confirm(emulator, client):
 # --- names, and the namespaces that are open --------------------------------------------------------------------------
 
 
+WHOLE = ["datastore_list_keys", "datastore_get_all"]  # tools for a whole namespace
+
+
 def everywhere(namespace, key):
     """Arguments for every tool that takes names."""
     yield "datastore_get", {"namespace": namespace, "key": key}
     yield "datastore_get_many", {"namespace": namespace, "keys": ["fine", key]}
     yield "datastore_create", {"namespace": namespace, "key": key, "value": 1}
     yield "datastore_set", {"namespace": namespace, "key": key, "value": 1}
+    yield "datastore_patch", {"namespace": namespace, "key": key, "path": "a", "value": 1}
     yield "datastore_delete", {"namespace": namespace, "key": key, "confirm": True}
 
 
@@ -456,7 +391,7 @@ def everywhere(namespace, key):
 def test_dangerous_names_are_refused(emulator, client, name):
     """Names that servers take for another place are refused by every tool, as namespace and as key, unsent."""
     client.options["elicitation_callback"], asked = answering()
-    calls = [*everywhere(name, "k"), *everywhere("app", name), ("datastore_list_keys", {"namespace": name})]
+    calls = [*everywhere(name, "k"), *everywhere("app", name), *((tool, {"namespace": name}) for tool in WHOLE)]
 
     async def act(client):
         return [await call(client, tool, user=user, **arguments) for tool, arguments in calls for user in (False, True)]
@@ -488,7 +423,7 @@ def test_only_the_open_namespaces(emulator, mode):
     assert client("datastore_get", namespace="app2", key="k").value["value"] == 1
     assert client.read("dhis2kv://app/k")[1]["value"] == 1
     emulator.log.clear()
-    for tool, arguments in [*everywhere("other", "k"), ("datastore_list_keys", {"namespace": "other"})]:
+    for tool, arguments in [*everywhere("other", "k"), *((tool, {"namespace": "other"}) for tool in WHOLE)]:
         for user in (False, True):
             refused = client(tool, user=user, **arguments)
             assert "'other' is none of the namespaces of this server: app, app2" in refused.text
@@ -576,6 +511,11 @@ def test_a_process_served_over_stdio(emulator, mode, tmp_path):
             assert (await call(client, "datastore_get", namespace="app", key="k")).value["value"] == [1]
             many = await call(client, "datastore_get_many", namespace="app", keys=["k", "x"])
             assert (many.value["values"], many.value["absent"]) == ({"k": [1]}, ["x"])
+            assert (await call(client, "datastore_get_all", namespace="app")).value["values"] == {"k": [1]}
+            assert (await call(client, "datastore_patch", namespace="app", key="k", path="0", value=2)).value[
+                "old"
+            ] == 1
+            assert (await call(client, "datastore_set", namespace="app", key="k", value=[1])).value["old"] == [2]
             assert (await call(client, "datastore_list_keys", namespace="app")).value["keys"] == ["k"]
             assert (await call(client, "datastore_list_namespaces")).value["namespaces"] == ["app"]
             resource = (await client.read_resource("dhis2kv://app/k")).contents[0]

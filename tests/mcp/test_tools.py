@@ -1,18 +1,26 @@
 """What the MCP tools do, without any protocol."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-from dhis2kv import Changed, InvalidKey, KeyExists, KeyNotFound
+from dhis2kv import Changed, Dhis2kvError, InvalidKey, InvalidValue, KeyExists, KeyNotFound, NotStored, Rejected
+from dhis2kv.emulator import Emulator
+from dhis2kv.mcp.answers import ABSENT
 from dhis2kv.mcp.tools import Refused, Tools
-from tests.conftest import OLD_MIDDLE_NEW, connect, sent
+from tests.conftest import ALL_VERSIONS, OLD_MIDDLE_NEW, connect, sent
 
 
 @pytest.fixture(params=OLD_MIDDLE_NEW)
 def version(request):
     return request.param
+
+
+@pytest.fixture
+def emulator(version):
+    return Emulator(version=version)
 
 
 @pytest.fixture
@@ -87,13 +95,175 @@ def test_dangerous_names(emulator, tools, place):
 
 
 def test_what_each_tool_costs(emulator, tools):
-    """One request to list, read, create and delete; one more to set, which reads the old value first."""
+    """One request to list, read and delete; two to create and three to set, which reads the old value first, for both
+    read back what they have written."""
     tools.datastore_list_namespaces()
     tools.datastore_list_keys("app")
     tools.datastore_create("app", "k", 1)
     tools.datastore_get("app", "k")
     tools.datastore_delete("app", "k", confirm=True)
-    assert [method for method, _ in sent(emulator)] == ["GET", "GET", "POST", "GET", "DELETE"]
+    assert [method for method, _ in sent(emulator)] == ["GET", "GET", "POST", "GET", "GET", "DELETE"]
     emulator.put("app", "k", 1)
     tools.datastore_set("app", "k", 2)
-    assert [method for method, _ in sent(emulator)] == ["GET", "PUT"]
+    assert [method for method, _ in sent(emulator)] == ["GET", "PUT", "GET"]
+
+
+def test_what_reading_everything_costs(emulator):
+    """A whole namespace costs one request where the server has bulk reads."""
+    emulator = Emulator(version="2.42")
+    emulator.load({"app": {str(number): number for number in range(50)}})
+    assert Tools(connect(emulator)).datastore_get_all("app")["total"] == 50
+    assert len(sent(emulator)) == 1
+
+
+# --- what is said is true ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+@pytest.mark.parametrize("write", ["datastore_create", "datastore_set"])
+def test_created_is_true(emulator, write):
+    """A namespace that is hidden from the account answers 201 and keeps nothing: the tool says so, not ``created``."""
+    emulator.add_user("alice", "Secret_pw_1!")
+    tools = Tools(connect(emulator, ("alice", "Secret_pw_1!")))
+    with pytest.raises(NotStored, match="accepted METADATASTORE/k and does not hold it: its namespace is protected"):
+        getattr(tools, write)("METADATASTORE", "k", 1)
+    assert {method for method, _ in sent(emulator)} >= {"GET"}
+    assert tools.datastore_create("app", "k", 1)["created"]
+
+
+def test_new_is_true(emulator, tools, version):
+    """A value that the server accepts and keeps otherwise is no success: from 2.41 on a write lays an encrypted entry
+    open and leaves the old value."""
+    connect(emulator)["app"].set("k", "old", encrypt=True)
+    if version == "2.44":
+        with pytest.raises(NotStored, match="the entry is encrypted"):
+            tools.datastore_set("app", "k", "new")
+    else:
+        assert tools.datastore_set("app", "k", "new")["new"] == tools.datastore_get("app", "k")["value"] == "new"
+
+
+def test_what_cannot_be_read_back_is_not_known(emulator):
+    """An outage after the write is an error that says what is not known, and that something was sent."""
+    tools = Tools(connect(emulator, retries=0))
+    emulator.fail("status", status=500, method="GET")
+    with pytest.raises(Dhis2kvError, match="could not be read back") as caught:
+        tools.datastore_create("app", "k", 1)
+    assert caught.value.sent
+    assert tools.datastore_get("app", "k")["value"] == 1
+
+
+def test_a_cache_forgets_what_is_written(emulator):
+    """What a tool writes is what a caching store reads next."""
+    tools = Tools(connect(emulator, ttl=60))
+    tools.datastore_create("app", "k", {"a": 1})
+    assert tools.datastore_get("app", "k")["value"] == {"a": 1}
+    tools.datastore_set("app", "k", {"a": 2})
+    assert tools.datastore_get("app", "k")["value"] == {"a": 2}
+    if emulator.version >= "2.41":
+        tools.datastore_patch("app", "k", "a", 3)
+        assert tools.datastore_get("app", "k")["value"] == {"a": 3}
+
+
+# --- a part of a value ------------------------------------------------------------------------------------------------
+
+
+def test_patching(emulator, tools, version):
+    """A member is set and the others stay; before 2.41, and where there is no such member, nothing is written."""
+    emulator.put("app", "k", {"a": {"b": [1, 2]}, "c": 3})
+    if version != "2.44":
+        with pytest.raises(Rejected, match=r"patch needs DHIS2 2\.41 or later"):
+            tools.datastore_patch("app", "k", "a.b.0", 5)
+        return
+    changed = tools.datastore_patch("app", "k", "a.b.0", 5)
+    assert changed == {"namespace": "app", "key": "k", "path": "a.b.0", "old": 1, "new": 5, "notes": {}}
+    assert connect(emulator)["app"]["k"] == {"a": {"b": [5, 2]}, "c": 3}
+    for path, error in (("a.x", NotStored), ("a..b", InvalidValue)):
+        with pytest.raises(error):
+            tools.datastore_patch("app", "k", path, 5)
+    with pytest.raises(KeyNotFound):
+        tools.datastore_patch("app", "none", "a", 5)
+    assert connect(emulator)["app"].copy() == {"k": {"a": {"b": [5, 2]}, "c": 3}}
+
+
+# --- a whole namespace ------------------------------------------------------------------------------------------------
+
+
+def test_everything(emulator, tools):
+    """All entries, or those with a prefix, sorted; a namespace that does not exist has none."""
+    emulator.load({"app": {"b1": 1, "a": None, "b2": [2]}})
+    whole = {"namespace": "app", "values": {"a": None, "b1": 1, "b2": [2]}, "total": 3, "offset": 0, "notes": {}}
+    assert tools.datastore_get_all("app") == whole
+    assert list(tools.datastore_get_all("app")["values"]) == ["a", "b1", "b2"]
+    assert tools.datastore_get_all("app", prefix="b", offset=1)["values"] == {"b2": [2]}
+    assert tools.datastore_get_all("none") == whole | {"namespace": "none", "values": {}, "total": 0}
+    with pytest.raises(Refused, match="offset is at least 0"):
+        tools.datastore_get_all("app", offset=-1)
+
+
+@pytest.mark.parametrize("room", [1, 10, 100, 1000])
+def test_everything_is_read_to_its_end(emulator, room):
+    """Going on where the note says gives every key once, however little room there is, and no more than there is."""
+    stored = {f"é{number:03}": "x" * (number % 40) for number in range(60)}
+    emulator.load({"app": stored})
+    tools, seen, offset, page = Tools(connect(emulator), max_bytes=room), {}, 0, {"note": ""}
+    while "note" in page:
+        page = tools.datastore_get_all("app", offset=offset)
+        assert not page["values"].keys() & seen.keys()
+        seen |= page["values"]
+        size = sum(len(json.dumps(value, ensure_ascii=False).encode()) for value in page["values"].values())
+        assert size <= room or page["notes"]
+        offset += len(page["values"])
+        if "note" in page:
+            assert f"of 60 entries; go on with offset {offset}" in page["note"]
+    assert list(seen) == list(stored)
+    if room == 1000:
+        assert [key for key in stored if seen[key] != stored[key]] != list(stored)
+
+
+# --- texts that were not meant ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        (ABSENT, '{"a": 1}', "an object"),
+        (ABSENT, " [1]\n", "a list"),
+        ({"a": 1}, '{"a": 2}', "an object"),
+        ([1], "[]", "a list"),
+        ({"a": 1}, "[1]", "a list"),
+        ("text", '{"a": 1}', "an object"),
+        (5, "6", "a number"),
+        (5, "6.5", "a number"),
+        (True, "false", "true or false"),
+        (None, "null", "null"),
+        ('{"a": 1}', '{"a": 2}', None),
+        (ABSENT, "5", None),
+        (ABSENT, "null", None),
+        ("5", "6", None),
+        (5, "true", None),
+        (5, '"6"', None),
+        ({"a": 1}, "{not json", None),
+        ({"a": 1}, "text", None),
+        ({"a": 1}, {"a": "[1]"}, None),
+        ({"a": 1}, "[" * 10_000, None),
+    ],
+)
+def test_a_text_that_was_hardly_meant_is_noted(emulator, tools, old, new, kind):
+    """Where an object, a list or what was another kind of value becomes a text that parses as one, the answer says so;
+    the text is stored, for it is what was sent."""
+    if old is not ABSENT:
+        emulator.put("app", "k", old)
+    written = tools.datastore_set("app", "k", new)
+    assert connect(emulator)["app"]["k"] == written["new"] == new
+    note = written["notes"].get("new", "")
+    assert (f"it parses as {kind}. If {kind} was meant" in note) is bool(kind)
+    assert bool(note) is bool(kind)
+
+
+def test_an_expected_text_that_was_hardly_meant(emulator, tools):
+    """A comparison with the text of the value that is there is refused with a sentence that says why."""
+    emulator.put("app", "k", {"a": 1})
+    with pytest.raises(Changed, match="give the value itself, not its JSON text"):
+        tools.datastore_set("app", "k", {"a": 2}, expected='{"a": 1}')
+    with pytest.raises(Changed, match="another value than expected; read it again"):
+        tools.datastore_set("app", "k", {"a": 2}, expected='{"a": 3}')
