@@ -12,7 +12,7 @@
 
 - ``load({namespace: {key: value}})`` and ``put(namespace, key, value)`` fill it without a request, with ``user=NAME``
   that account's own store; ``reset()`` empties it. ``add_user(name, password)`` adds an account to
-  ``admin``/``district``, which is a superuser.
+  ``admin``/``district``, which is a superuser, and ``add_group(name, members)`` a group of users to share entries with.
 - ``log`` is a list of every request since the start, each a ``LogRecord``; ``requests`` is their number.
 - ``down = True`` refuses every connection; ``latency`` is added to each reply, in seconds; ``fail(kind, ...)`` lets
   coming requests go wrong, see ``Fault``.

@@ -42,15 +42,25 @@ def whoami(store: Store, form: str) -> None:
 @click.option("--version", default="2.42", show_default=True, help="The DHIS2 to be: 2.36 to 2.44, or a release.")
 @click.option("--superuser", metavar="NAME:PASSWORD", default="admin:district", show_default=True)
 @click.option("--user", "users", metavar="NAME:PASSWORD", multiple=True, help="An ordinary account; repeatable.")
+@click.option("--group", "groups", metavar="NAME:MEMBER,MEMBER", multiple=True, help="A group of these; repeatable.")
 def serve(
-    port: int, host: str | None, db: str | None, seed: str | None, version: str, superuser: str, users: tuple[str, ...]
+    port: int,
+    host: str | None,
+    db: str | None,
+    seed: str | None,
+    version: str,
+    superuser: str,
+    users: tuple[str, ...],
+    groups: tuple[str, ...],
 ) -> None:
     """Serve an emulated DHIS2 data store until interrupted; the first line is its URL."""
     from dhis2kv.emulator.serve import serve_forever
 
     held = None if seed is None else _seed(seed)
     try:
-        serve_forever(port=port, host=host, db=db, seed=held, version=version, superuser=superuser, users=users)
+        serve_forever(
+            port=port, host=host, db=db, seed=held, version=version, superuser=superuser, users=users, groups=groups
+        )
     except (ValueError, OSError) as error:
         raise click.UsageError(str(error)) from error
 

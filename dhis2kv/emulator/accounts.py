@@ -56,9 +56,19 @@ class Account:
         return uid_of(self.name)
 
     @property
+    def first_name(self) -> str:
+        """The first name: the username."""
+        return self.name
+
+    @property
+    def surname(self) -> str:
+        """The surname, the same for all but the server's first account."""
+        return "admin" if self.name == "admin" else "Tester"
+
+    @property
     def display_name(self) -> str:
         """First name and surname, as the server prints them."""
-        return f"{self.name} admin" if self.name == "admin" else f"{self.name} Tester"
+        return f"{self.first_name} {self.surname}"
 
     def may(self, authorities: tuple[str, ...]) -> bool:
         """Whether the account is a superuser or has one of these authorities."""
@@ -72,6 +82,7 @@ class Session:
     id: str
     account: str | None
     used: float
+    groups: frozenset[str] = frozenset()  # of the account, when it signed in
 
 
 @dataclass
@@ -81,6 +92,7 @@ class SignIn:
     account: Account | None = None
     cookie: str | None = None
     refusal: Reply | None = None
+    groups: frozenset[str] = frozenset()
 
 
 class Accounts:
@@ -111,7 +123,8 @@ class Accounts:
         session = self._session(headers.get("cookie", ""))
         scheme, _, credentials = headers.get("authorization", "").strip().partition(" ")
         found: SignIn | None
-        if scheme.lower() == "apitoken" and self.profile.token_sign_in:
+        by_token = scheme.lower() == "apitoken" and self.profile.token_sign_in
+        if by_token:
             found = self._token(credentials.strip(), method)
         else:
             found = self._by_header(scheme.lower(), credentials.strip(), session, headers)
@@ -120,8 +133,17 @@ class Accounts:
         attempted = found is not None
         if found is None:
             found = SignIn() if public else SignIn(refusal=self._entry_point(headers, base))
+        if found.account:
+            goes_on = session is not None and session.account == found.account.name and not by_token
+            found.groups = self._groups(found.account, session if goes_on else None)
         self._give_session(found, session, attempted, headers)
         return found
+
+    def _groups(self, account: Account, session: Session | None) -> frozenset[str]:
+        """An account's groups: those of its sign-in within a session that goes on, where the version has it so."""
+        if session and self.profile.groups_of_sign_in:
+            return session.groups
+        return self.storage.groups_of(account.uid)
 
     def _session(self, cookies: str) -> Session | None:
         found = re.search(r"(?:^|;\s*)JSESSIONID=([^;\s]*)", cookies)
@@ -200,10 +222,10 @@ class Accounts:
     def _give_session(self, found: SignIn, session: Session | None, attempted: bool, headers: dict[str, str]) -> None:
         if found.account:
             if session:
-                session.account = found.account.name
+                session.account, session.groups = found.account.name, found.groups
                 found.cookie = session.id if self.profile.session_renews_cookie else None
             else:
-                found.cookie = self.open_session(found.account.name)
+                found.cookie = self.open_session(found.account.name, found.groups)
         elif session is None and self._starts_anonymous_session(attempted, headers):
             found.cookie = self.open_session(None)
 
@@ -213,9 +235,9 @@ class Accounts:
             return not attempted and not _is_script(headers) and "text/html" in headers.get("accept", "")
         return kind == "always" or (kind == "anonymous" and not attempted)
 
-    def open_session(self, account: str | None) -> str:
+    def open_session(self, account: str | None, groups: frozenset[str] = frozenset()) -> str:
         """Start a session and return its id."""
-        session = Session(secrets.token_hex(16).upper(), account, self.clock())
+        session = Session(secrets.token_hex(16).upper(), account, self.clock(), groups)
         self.sessions[session.id] = session
         if len(self.sessions) > SESSION_LIMIT:
             del self.sessions[next(iter(self.sessions))]

@@ -44,6 +44,7 @@ class Call:
     parameters: list[tuple[str, str]]
     base: str
     account: Account | None = None
+    groups: frozenset[str] = frozenset()  # the uids of the account's groups
     unsecured: bool = False  # the path is outside what asks who somebody is
     forced: str | None = None
     cache_control: str | None = None

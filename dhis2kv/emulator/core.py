@@ -119,7 +119,15 @@ class Core:
         else:
             parameters = paths.parameters(query)
             call = Call(
-                self._server, request.method, headers, request.body, parameters, base, signed.account, unsecured
+                self._server,
+                request.method,
+                headers,
+                request.body,
+                parameters,
+                base,
+                signed.account,
+                signed.groups,
+                unsecured,
             )
             reply = routing.answer(call, below)
         if signed.cookie:

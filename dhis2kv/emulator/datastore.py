@@ -35,7 +35,7 @@ class DataStore(Store):
         if not may_enter(self.call, namespace, write=False):
             return None
         entry = self.look(namespace, key)
-        if entry is None or can_read(self.call.user, entry):
+        if entry is None or can_read(self.call, entry):
             return entry
         if self.profile.sharing_on_reads or protection_of(self.profile, namespace):
             raise self._denied(self.profile.read_denied_text, entry, self.profile.read_denied_code)
@@ -68,7 +68,7 @@ class DataStore(Store):
 
     def _reader(self) -> Reader | None:
         user = self.call.user
-        return None if user.superuser else (user.name, user.uid)
+        return None if user.superuser else Reader(user.name, user.uid, self.call.groups)
 
     def _since(self) -> float | None:
         given = self.call.parameter("lastUpdated")
@@ -160,7 +160,7 @@ class DataStore(Store):
         if self.profile.put_checks_json:
             self.check_json(key, text)
         if may_enter(self.call, namespace, write=True):
-            if not can_write(self.call.user, entry):
+            if not can_write(self.call, entry):
                 raise self._denied(self.profile.update_denied_text, entry, value=text)
             self.change(entry)
         return self.call.message(200, self.texts.updated.format(ns=namespace, key=key))
@@ -171,7 +171,7 @@ class DataStore(Store):
         entry = seen(namespace, key)
         if entry is None:
             raise self.missing(namespace, key)
-        if may_enter(self.call, namespace, write=True) and not can_write(self.call.user, entry):
+        if may_enter(self.call, namespace, write=True) and not can_write(self.call, entry):
             raise self._denied(self.profile.delete_denied_text, entry, value=entry.text)
         return self.remove(entry)
 
@@ -180,7 +180,7 @@ class DataStore(Store):
         self._check_namespace(namespace)
         if may_enter(self.call, namespace, write=True) and self.profile.sharing_on_namespace_delete:
             for entry in self.storage.entries(GLOBAL, namespace):
-                if not can_write(self.call.user, entry):
+                if not can_write(self.call, entry):
                     raise self._denied(self.profile.namespace_denied_text, entry)
         return self.remove_namespace(namespace)
 

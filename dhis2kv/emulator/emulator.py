@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .accounts import Account, new_uid
+from .accounts import Account, new_uid, uid_of
 from .core import Core
 from .faults import Fault
 from .jsonb import to_jsonb
 from .releases import profile_of
-from .storage import GLOBAL, Entry
+from .storage import GLOBAL, Entry, Group
 
 if TYPE_CHECKING:
     from requests import Session
@@ -70,6 +70,22 @@ class Emulator(Core):
         with self._lock:
             self._server.accounts.users.pop(name, None)
 
+    def add_group(self, name: str, members: Iterable[str]) -> None:
+        """Add a group of users, by their usernames, or replace the one of that name; ``reset`` leaves it.
+
+        From 2.42 on a session knows its account's groups of when it signed in. Raises ``ValueError`` for a member
+        without an account.
+        """
+        with self._lock:
+            accounts = self._server.accounts.users
+            uids = []
+            for member in members:
+                if member not in accounts:
+                    raise ValueError(f"{member!r} cannot be in the group {name!r}: add the account first.")
+                uids.append(accounts[member].uid)
+            same = next((group.uid for group in self._server.storage.groups() if group.name == name), None)
+            self._server.storage.set_group(Group(same or uid_of(f"group {name}"), name, frozenset(uids)))
+
     def put(self, namespace: str, key: str, value: Any, *, user: str | None = None, encrypted: bool = False) -> None:
         """Store a value without a request: in dataStore, or in the ``user``'s own store."""
         self.load({namespace: {key: value}}, user=user, encrypted=encrypted)
@@ -112,7 +128,7 @@ class Emulator(Core):
             self._server.texts[owner == GLOBAL].clear()
 
     def reset(self) -> None:
-        """Forget entries, tokens, sessions, faults and the log; accounts stay."""
+        """Forget entries, tokens, sessions, faults and the log; accounts and groups stay."""
         with self._lock:
             self._server.storage.clear()
             self._server.accounts.sessions.clear()

@@ -16,7 +16,7 @@ Json: TypeAlias = "bool | str | Decimal | list[Json] | dict[str, Json] | None"
 
 
 # A real server stores some thousand levels or dies of them with an HTML 500, as its stack allows.
-MAX_DEPTH = 1000
+MAX_DEPTH = 3000
 # The limits of PostgreSQL's numeric: digits before and after the decimal point, and the exponent as it is read.
 _MAX_DIGITS, _MAX_SCALE, _MAX_EXPONENT = 131072, 16383, (2**31 - 1) // 2
 

@@ -67,6 +67,9 @@ class Profile:
     content_type_text: str = "Content-Type '{type}' is not supported"
     content_type_missing_text: str = "Content-Type is not supported"
     unmanaged_sharing_code: str | None = "E1006"
+    json_source: str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)"
+    json_error_is_after_token: bool = False  # where a parser says that it stopped
+    mismatched_sharing_status: int = 409  # a body that is JSON, and no sharing
     missing_object_is_private: bool = False  # the 404 of GET /api/sharing
     unreadable_object_is_missing: bool = False  # to /api/sharing
 
@@ -132,6 +135,8 @@ class Profile:
     update_denied_text: str = "Access denied for key '{key}' in namespace '{ns}'"
     delete_denied_text: str = "Access denied for key '{key}' in namespace '{ns}'"
     namespace_denied_text: str = "Access denied for key '{key}' in namespace '{ns}'"
+    list_denied_code: str | None = "E1006"  # of users, groups
+    groups_of_sign_in: bool = True  # a session knows an account's groups of when it began
     hidden_query_is_empty: bool = False  # the entries query of a hidden namespace: 200 without a body
 
     # metaData
@@ -200,6 +205,7 @@ _V43 = replace(
     cuts_any_suffix=True,
     system_ping_cache="no-cache, no-store, max-age=0, must-revalidate",
     json_checks_hex_digits=True,
+    mismatched_sharing_status=500,
     unsecured_suffix=None,
     login_location="{base}/login/",
     metadata_favorites=True,
@@ -223,6 +229,7 @@ _V41 = replace(
     invalid_utf8_is_refused=False,
     firewall_status=500,
     head_has_length=False,
+    groups_of_sign_in=False,
     slashed_get_is_no_store=True,
     wrong_context_redirects=False,
     root_location="dhis-web-commons-about/redirect.action",
@@ -248,6 +255,8 @@ _V40 = replace(
     build_day="2026-08-04",
     revision="0d20d50",
     missing_object_is_private=True,
+    json_source="(org.apache.catalina.connector.CoyoteInputStream)",
+    json_error_is_after_token=True,
     login_config_route=False,
     put_without_body_deletes=False,
     missing_body_status=500,
@@ -270,6 +279,7 @@ _V39 = replace(
     revision="f35db6e",
     api_versions=range(28, 41),
     mistyped_is_explained=False,
+    list_denied_code=None,
     user_keys_route=False,
     user_entries_query=False,
     bad_date_text="Value {value} is not a valid Date.",

@@ -6,10 +6,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from urllib.parse import urlsplit
 
-from . import paths, system
+from . import paths, people, system
 from .call import Call
 from .datastore import DataStore
 from .jsonb import TooDeep
@@ -19,6 +19,7 @@ from .messages import (
     PRIVATE,
     XML,
     NoResource,
+    Page,
     Refusal,
     Reply,
     json_reply,
@@ -26,7 +27,7 @@ from .messages import (
     web_message,
     xml_message,
 )
-from .profiles import JSON_UTF8
+from .profiles import JSON_UTF8, Profile
 from .sharing import get_sharing, put_sharing
 from .userdatastore import UserStore
 
@@ -42,6 +43,8 @@ def answer(call: Call, path: str) -> Reply:
         reply = _dispatch(call, path)
     except NoResource:
         reply = page_reply(404)
+    except Page as page:
+        reply = page_reply(page.status)
     except TooDeep:
         reply = page_reply(500)  # Java's stack overflows, and nobody words that
     except Refusal as refusal:
@@ -127,7 +130,7 @@ def _handlers(call: Call, segments: tuple[str, ...]) -> Handlers:
         return _data_store(call, segments[1:])
     if segments[0] == "userDataStore":
         return _user_store(call, segments[1:])
-    return _system(call, "/".join(segments))
+    return _system(call, segments)
 
 
 def _data_store(call: Call, names: tuple[str, ...]) -> Handlers:
@@ -173,19 +176,37 @@ def _entry(store: DataStore | UserStore, namespace: str, key: str, *, listed: bo
     }
 
 
-def _system(call: Call, path: str) -> Handlers:
-    profile = call.profile
+def _system(call: Call, segments: tuple[str, ...]) -> Handlers:
+    """The routes beside the stores: those of a fixed path, and those that end in a name."""
+    path, named = "/".join(segments), "/".join(segments[:-1])
+    if found := _fixed(call.profile).get(path):
+        return {method: partial(handler, call) for method, handler in found.items()}
+    return {method: partial(handler, call, segments[-1]) for method, handler in _NAMED.get(named, {}).items()}
+
+
+_NAMED: dict[str, dict[str, Callable[[Call, str], Reply]]] = {
+    "userGroups": {"GET": people.get_group, "DELETE": people.delete_group},
+    "userLookup": {"GET": people.look_up_user},
+}
+
+
+@cache
+def _fixed(profile: Profile) -> dict[str, dict[str, Callable[[Call], Reply]]]:
     known: dict[str, dict[str, Callable[[Call], Reply]]] = {
         "system/ping": {"GET": system.system_ping},
         "system/info": {"GET": system.system_info},
         "me": {"GET": system.me},
         "sharing": {"GET": get_sharing, "POST": put_sharing, "PUT": put_sharing},
+        "sharing/search": {"GET": people.search},
+        "userGroups": {"GET": people.get_groups, "POST": people.create_group},
+        "userLookup": {"GET": people.look_up_users},
+        "users": {"GET": people.get_users},
     }
     if profile.login_config_route:
         known["loginConfig"] = {"GET": system.login_config}
     if profile.token_route:
         known["apiToken"] = {"POST": system.create_token}
-    return {method: partial(handler, call) for method, handler in known.get(path, {}).items()}
+    return known
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

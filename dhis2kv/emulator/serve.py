@@ -34,6 +34,7 @@ def serve_forever(
     version: str = "2.42",
     superuser: str = DEFAULT_SUPERUSER,
     users: Iterable[str] = (),
+    groups: Iterable[str] = (),
 ) -> None:
     """Serve an emulator until SIGINT or SIGTERM; its URL is the first line on stdout, printed when it answers.
 
@@ -45,12 +46,13 @@ def serve_forever(
     :param version: as :class:`Emulator` takes it: "2.42", or a release, "2.42.5"
     :param superuser: NAME:PASSWORD of the account with all authorities
     :param users: NAME:PASSWORD of ordinary accounts
+    :param groups: NAME:MEMBER,MEMBER of groups of these accounts
     :raises ValueError: where one of these cannot be used; the sentence says which
     """
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    emulator = _prepared(version, db, superuser, users)
+    emulator = _prepared(version, db, superuser, users, groups)
     if seed is not None:
         read = _read_json(seed) if isinstance(seed, str) else seed
         load_seed(emulator, read, superuser=_credentials(superuser)[0], texts=read is seed)
@@ -67,7 +69,7 @@ def serve_forever(
     emulator.close()
 
 
-def _prepared(version: str, db: str | None, superuser: str, users: Iterable[str]) -> Emulator:
+def _prepared(version: str, db: str | None, superuser: str, users: Iterable[str], groups: Iterable[str]) -> Emulator:
     name, password = _credentials(superuser)
     ordinary = [_credentials(user) for user in users]
     try:
@@ -79,6 +81,8 @@ def _prepared(version: str, db: str | None, superuser: str, users: Iterable[str]
     emulator.add_user(name, password, superuser=True)
     for user, secret in ordinary:
         emulator.add_user(user, secret)
+    for group in groups:
+        emulator.add_group(*_group(group))
     return emulator
 
 
@@ -130,6 +134,14 @@ def _credentials(text: str) -> tuple[str, str]:
     return name, password
 
 
+def _group(text: str) -> tuple[str, list[str]]:
+    """The name of a group, which may have colons in it, and its members, whose names have none."""
+    name, colon, members = text.rpartition(":")
+    if not (name and colon):
+        raise ValueError(f"A group is given as NAME:MEMBER,MEMBER, and {text!r} is not.")
+    return name, [member for member in members.split(",") if member]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of ``python -m dhis2kv.emulator``."""
     about = "Serve an emulated DHIS2 data store."
@@ -141,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", default="2.42", help="the DHIS2 to be: 2.36 to 2.44, or a release, as in 2.42.5")
     parser.add_argument("--superuser", metavar="NAME:PASSWORD", default=DEFAULT_SUPERUSER)
     parser.add_argument("--user", metavar="NAME:PASSWORD", action="append", default=[], dest="users")
+    parser.add_argument("--group", metavar="NAME:MEMBER,MEMBER", action="append", default=[], dest="groups")
     try:
         serve_forever(**vars(parser.parse_args(arguments)))
     except ValueError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from .accounts import Account
 from .call import Call
-from .messages import Refusal, Reply, json_reply
+from .messages import Page, Refusal, Reply, json_reply
 from .profiles import Profile, Protection
 from .storage import Entry
 
@@ -41,20 +42,22 @@ def is_listed(call: Call, namespace: str) -> bool:
     return protection is None or protection.reads != "HIDDEN" or may_enter(call, namespace, write=False)
 
 
-def can_read(account: Account, entry: Entry) -> bool:
-    """Whether sharing lets an account read an entry."""
-    return _shared(account, entry, 0, "r")
+def can_read(call: Call, entry: Entry) -> bool:
+    """Whether sharing lets the caller read an entry."""
+    return _shared(call, entry, 0, "r")
 
 
-def can_write(account: Account, entry: Entry) -> bool:
-    """Whether sharing lets an account change an entry."""
-    return _shared(account, entry, 1, "w")
+def can_write(call: Call, entry: Entry) -> bool:
+    """Whether sharing lets the caller change an entry."""
+    return _shared(call, entry, 1, "w")
 
 
-def _shared(account: Account, entry: Entry, position: int, letter: str) -> bool:
+def _shared(call: Call, entry: Entry, position: int, letter: str) -> bool:
+    account = call.user
     if account.superuser or entry.creator == account.name:
         return True
-    return entry.public[position] == letter or entry.users.get(account.uid, "--")[position] == letter
+    accesses = [entry.public, entry.users.get(account.uid), *map(entry.groups.get, call.groups)]
+    return any(access and access[position] == letter for access in accesses)
 
 
 def _person(call: Call, name: str) -> dict[str, object]:
@@ -71,16 +74,18 @@ def metadata(call: Call, entry: Entry, times: tuple[str, str]) -> dict[str, obje
     external = {"external": False} if profile.external_access else {}
     found: dict[str, object] = {"created": times[0], "lastUpdated": times[1], "translations": []}
     if profile.metadata_accesses:
-        found |= {"externalAccess": False, "publicAccess": entry.public}
+        found |= {"externalAccess": False, **_public("publicAccess", entry)}
     found["createdBy"] = creator
     if profile.metadata_accesses:
-        found |= {"userGroupAccesses": [], "userAccesses": _user_accesses(call, entry)}
+        found |= {
+            "userGroupAccesses": _as_list(entry.groups, "userGroupUid"),
+            "userAccesses": _as_list(entry.users, "userUid"),
+        }
     if profile.metadata_favorites:
         found["favorites"] = []
     found["lastUpdatedBy"] = updater
-    users = {uid: {"id": uid, "access": access} for uid, access in entry.users.items()}
-    owner = {"owner": creator["id"]}
-    found["sharing"] = {**owner, **external, "users": users, "userGroups": {}, "public": entry.public}
+    accesses = {"users": _by_uid(entry.users), "userGroups": _by_uid(entry.groups)}
+    found["sharing"] = {"owner": creator["id"], **external, **accesses, **_public("public", entry)}
     found |= {"namespace": entry.namespace, "key": entry.key}
     if profile.metadata_value:
         found["value"] = entry.text
@@ -92,31 +97,57 @@ def metadata(call: Call, entry: Entry, times: tuple[str, str]) -> dict[str, obje
 
 
 def _access(call: Call, entry: Entry) -> dict[str, bool]:
-    write = can_write(call.user, entry)
+    write = can_write(call, entry)
     external = {"externalize": call.user.superuser} if call.profile.external_access else {}
-    read = can_read(call.user, entry)
+    read = can_read(call, entry)
     return {"manage": write, **external, "write": write, "read": read, "update": write, "delete": write}
 
 
-def _user_accesses(call: Call, entry: Entry) -> list[dict[str, object]]:
-    names = {account.uid: account for account in call.server.accounts.users.values()}
-    shared = [(names[uid], access) for uid, access in entry.users.items() if uid in names]
-    shown = [(account.uid, account.display_name, access) for account, access in shared]
-    return [{"id": uid, "name": name, "displayName": name, "access": access} for uid, name, access in shown]
+def _access_of(access: str) -> dict[str, object]:
+    """An access as a member; one that is null is left out, as the server leaves nulls out."""
+    return {"access": access} if access else {}
+
+
+def _by_uid(accesses: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    return {uid: {**_access_of(access), "id": uid} for uid, access in accesses.items()}
+
+
+def _as_list(accesses: Mapping[str, str], name: str) -> list[dict[str, object]]:
+    """Accesses as metaData has them up to 2.40, besides."""
+    return [{**_access_of(access), name: uid, "id": uid} for uid, access in accesses.items()]
+
+
+def _public(name: str, entry: Entry) -> dict[str, object]:
+    return {name: entry.public} if entry.public else {}
+
+
+def _named(accesses: Mapping[str, str], names: Mapping[str, str]) -> list[dict[str, object]]:
+    """Accesses as the sharing dialog has them: with names, in the names' order, and without those that are gone."""
+    shown = [(uid, name) for uid, name in names.items() if uid in accesses]
+    return [{"id": uid, "name": name, "displayName": name, **_access_of(accesses[uid])} for uid, name in shown]
+
+
+def _user_names(call: Call) -> dict[str, str]:
+    return {account.uid: account.display_name for account in call.server.accounts.users.values()}
+
+
+def _group_names(call: Call) -> dict[str, str]:
+    """The groups' names by uid, in order of name."""
+    return {group.uid: group.name for group in call.server.storage.groups()}
 
 
 def get_sharing(call: Call) -> Reply:
     """GET /api/sharing: the sharing dialog's data of one entry."""
     entry = _shared_object(call, thrown=True)
-    if not can_read(call.user, entry):
+    if not can_read(call, entry):
         raise _unmanaged(call, entry)
     external = call.profile.external_access
     shown: dict[str, object] = {
         "id": entry.uid,
-        "publicAccess": entry.public,
+        "publicAccess": entry.public or "rw------",  # what a new one would have, where there is none
         "user": {key: _person(call, entry.creator)[key] for key in ("id", "name")},
-        "userGroupAccesses": [],
-        "userAccesses": _user_accesses(call, entry),
+        "userGroupAccesses": _named(entry.groups, _group_names(call)),
+        "userAccesses": _named(entry.users, _user_names(call)),
     }
     meta = {"allowPublicAccess": True}
     if external:
@@ -130,20 +161,13 @@ def put_sharing(call: Call) -> Reply:
     """PUT and POST /api/sharing: replace the sharing of one entry."""
     call.check_content_type()
     entry = _shared_object(call, thrown=False)
-    if not can_write(call.user, entry):
+    if not can_write(call, entry):
         raise _unmanaged(call, entry)
     wanted = _wanted(call)
-    public = wanted.get("publicAccess")
-    _check_access(public, "public access")
-    users: dict[str, str] = {}
-    known = {account.uid for account in call.server.accounts.users.values()}
-    for given in _accesses(wanted, "userAccesses"):
-        _check_access(given.get("access"), "user access")
-        if given.get("id") in known:
-            users[given["id"]] = given["access"][:2] + "------"
-    for given in _accesses(wanted, "userGroupAccesses"):  # there are no user groups here, as there are no roles
-        _check_access(given.get("access"), "user group access")
-    entry.public, entry.users = str(public)[:2] + "------", users
+    public = _access_string(wanted.get("publicAccess"), "public access")
+    groups = _accesses(call, wanted, "userGroupAccesses", "user group access", _group_names(call))
+    users = _accesses(call, wanted, "userAccesses", "user access", _user_names(call))
+    entry.public, entry.users, entry.groups = public, users, groups
     entry.updated, entry.updater = call.server.clock(), call.user.name
     call.server.storage.update(entry)
     call.server.texts[True].wrote(entry.owner, entry.namespace, entry.key, None)
@@ -154,28 +178,54 @@ def _wanted(call: Call) -> dict[str, Any]:
     try:
         found = json.loads(call.text() or "")
     except ValueError as error:
-        raise Refusal(400, str(error)) from error
-    wanted = found.get("object") if isinstance(found, dict) else None
-    return wanted if isinstance(wanted, dict) else {}
+        raise _malformed(call) from error
+    wanted = found.get("object") or {} if isinstance(found, dict) else None
+    if not isinstance(wanted, dict):
+        raise _mismatched(call)
+    return wanted
 
 
-def _accesses(wanted: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = wanted.get(name) or []
-    if not isinstance(found, list) or not all(isinstance(given, dict) for given in found):
-        raise Refusal(400, f"Cannot deserialize value of `{name}`")
-    return found
+def _malformed(call: Call) -> Refusal:
+    """What the server's parser says of a body that is no JSON: exactly for a bare word, roughly else."""
+    text = call.text()
+    if text is None:
+        return _mismatched(call)
+    word = re.match(r"\s*([A-Za-z_$][\w$]*)", text)
+    start, end = word.span(1) if word else (0, 0)
+    column = (end if call.profile.json_error_is_after_token else start) + 1
+    expected = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+    where = f"\n at [Source: {call.profile.json_source}; line: 1, column: {column}]"
+    found = f"Unrecognized token '{word[1]}': was expecting" if word else "Unexpected character: expected a valid value"
+    return Refusal(409, f"{found} {expected}{where}")
 
 
-def _check_access(access: object, kind: str) -> None:
+def _mismatched(call: Call) -> Refusal:
+    text = "Cannot deserialize value of type `org.hisp.dhis.webapi.webdomain.sharing.Sharing`"
+    return Refusal(call.profile.mismatched_sharing_status, text)
+
+
+def _accesses(call: Call, wanted: Mapping[str, Any], name: str, kind: str, known: Mapping[str, str]) -> dict[str, str]:
+    """The accesses of a list by uid: a list that is left out is empty, and whoever does not exist is left out."""
+    given = wanted.get(name) or []
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise _mismatched(call)
+    found = [(each.get("id"), _access_string(each.get("access"), kind)) for each in given]
+    return {uid: access for uid, access in found if uid in known}
+
+
+def _access_string(access: object, kind: str) -> str:
+    """An access as it is stored: without the half that is about data. Null and "" are null, which is "" here."""
+    if access is None or access == "":
+        return ""
     if not isinstance(access, str) or not _ACCESS.fullmatch(access):
-        shown = "null" if access is None else access
-        raise Refusal(409, f"Invalid {kind} string: {shown}", thrown=False)
+        raise Refusal(409, f"Invalid {kind} string: {access}", thrown=False)
+    return access[:2] + "------"
 
 
 def _shared_object(call: Call, *, thrown: bool) -> Entry:
     for name in ("type", "id"):
         if call.parameter(name) is None:
-            raise Refusal(400, f"Required request parameter '{name}' for method parameter type String is not present")
+            raise Page(400)
     kind, uid = call.parameter("type"), call.parameter("id")
     entry = call.server.storage.by_uid(str(uid)) if kind == "dataStore" else None
     if entry is not None:
@@ -192,6 +242,6 @@ def _no_object(kind: str, uid: str, *, thrown: bool) -> Refusal:
 
 
 def _unmanaged(call: Call, entry: Entry) -> Refusal:
-    if call.profile.unreadable_object_is_missing and not can_read(call.user, entry):
+    if call.profile.unreadable_object_is_missing and not can_read(call, entry):
         return _no_object("dataStore", entry.uid, thrown=False)
     return Refusal(403, "You do not have manage access to this object.", call.profile.unmanaged_sharing_code)

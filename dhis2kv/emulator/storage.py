@@ -11,34 +11,35 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 GLOBAL = ""  # the owner of dataStore's entries; the per-user store's are owned by a user's name
 
 Name = tuple[str, str, str]  # owner, namespace, key
-Reader = tuple[str, str]  # an account's name and uid
 _T = TypeVar("_T")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
     id INTEGER PRIMARY KEY, owner TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, uid TEXT NOT NULL,
     value TEXT, secret TEXT, created REAL NOT NULL, updated REAL NOT NULL, creator TEXT NOT NULL,
-    updater TEXT NOT NULL, public TEXT NOT NULL, users TEXT NOT NULL,
+    updater TEXT NOT NULL, public TEXT NOT NULL, users TEXT NOT NULL, groups TEXT NOT NULL DEFAULT '{}',
     UNIQUE (owner, namespace, key));
 CREATE INDEX IF NOT EXISTS entry_uid ON entry (uid);
 CREATE TABLE IF NOT EXISTS token (
     uid TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, expires REAL NOT NULL, methods TEXT);
+CREATE TABLE IF NOT EXISTS user_group (uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, members TEXT NOT NULL);
 """
 # Columns that came later than their tables: a file of an earlier version of this package gets them when it is opened.
-_ADDED = {"token": {"methods": "TEXT"}}
-_COLUMNS = "namespace, key, uid, value, secret, created, updated, creator, updater, public, users, owner"
+_ADDED = {"token": {"methods": "TEXT"}, "entry": {"groups": "TEXT NOT NULL DEFAULT '{}'"}}
+_COLUMNS = "namespace, key, uid, value, secret, created, updated, creator, updater, public, users, groups, owner"
 
 
 @dataclass
 class Entry:
     """One row. ``value`` is the database's JSON text or None for NULL; ``secret`` the text of an encrypted entry.
 
-    ``text`` is what a read answers with, as the object cache has it.
+    ``public``, ``users`` and ``groups`` (these by uid) are access strings, "" where the access is null. ``text`` is
+    what a read answers with, as the object cache has it.
     """
 
     namespace: str
@@ -53,7 +54,25 @@ class Entry:
     owner: str = GLOBAL
     public: str = "rw------"
     users: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
     text: str | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of users; ``members`` are their uids."""
+
+    uid: str
+    name: str
+    members: frozenset[str]
+
+
+class Reader(NamedTuple):
+    """Whom an entry has to be shared with to be listed: an account's name, its uid, and its groups' uids."""
+
+    name: str
+    uid: str
+    groups: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,7 @@ class Storage:
     """Entries and tokens. Not thread-safe: the emulator calls it under its own lock."""
 
     def __init__(self, db: str) -> None:
+        self._groups: list[Group] | None = None
         self._db = sqlite3.connect(db, check_same_thread=False, isolation_level=None)
         # An emulator of a test is dropped rather than closed, and Python warns of connections that nobody closed.
         weakref.finalize(self, self._db.close)
@@ -155,7 +175,7 @@ class Storage:
 
     def add(self, entry: Entry) -> None:
         """Insert a new entry."""
-        sql = f"INSERT INTO entry ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608 - constants
+        sql = f"INSERT INTO entry ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"  # noqa: S608 - constants
         self._db.execute(sql, _values(entry))
 
     def update(self, entry: Entry) -> None:
@@ -172,6 +192,33 @@ class Storage:
     def delete_namespace(self, owner: str, namespace: str) -> None:
         """Delete all entries of a namespace."""
         self._db.execute("DELETE FROM entry WHERE owner = ? AND namespace = ?", (owner, namespace))
+
+    # Groups of users
+
+    def groups(self) -> list[Group]:
+        """All groups, by name."""
+        if self._groups is None:  # asked for with every request, and hardly ever changed
+            rows = self._db.execute("SELECT uid, name, members FROM user_group ORDER BY name")
+            self._groups = [Group(uid, name, frozenset(members.split())) for uid, name, members in rows]
+        return self._groups
+
+    def groups_of(self, member: str) -> frozenset[str]:
+        """The uids of the groups that an account is in."""
+        return frozenset(group.uid for group in self.groups() if member in group.members)
+
+    def set_group(self, group: Group) -> None:
+        """Store a group, in the place of one of the same uid."""
+        self._groups = None
+        values = (group.uid, group.name, " ".join(sorted(group.members)))
+        self._db.execute("INSERT OR REPLACE INTO user_group VALUES (?, ?, ?)", values)
+
+    def delete_group(self, uid: str) -> None:
+        """Delete a group; no entry is shared with it any longer."""
+        self._groups = None
+        self._db.execute("DELETE FROM user_group WHERE uid = ?", (uid,))
+        path = f"$.{uid}"
+        sql = "UPDATE entry SET groups = json_remove(groups, ?) WHERE json_extract(groups, ?) IS NOT NULL"
+        self._db.execute(sql, (path, path))
 
     # Tokens
 
@@ -195,17 +242,19 @@ class Storage:
 
 
 def _readable(owner: str, namespace: str, reader: Reader | None) -> tuple[str, tuple[str | float, ...]]:
+    """The SQL of what a reader is shown. A public access of null counts as open here, and as closed for one entry."""
     where, values = "owner = ? AND namespace = ?", (owner, namespace)
     if reader is None:
         return where, values
-    shared = "(public GLOB 'r*' OR creator = ? OR json_extract(users, '$.' || ?) GLOB 'r*')"
-    return f"{where} AND {shared}", (*values, *reader)
+    shared = ["public = ''", "public GLOB 'r*'", "creator = ?", "json_extract(users, '$.' || ?) GLOB 'r*'"]
+    shared += ["json_extract(groups, '$.' || ?) GLOB 'r*'"] * len(reader.groups)
+    return f"{where} AND ({' OR '.join(shared)})", (*values, reader.name, reader.uid, *reader.groups)
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    namespace, key, uid, value, secret, created, updated, creator, updater, public, users, owner = row
-    shared = json.loads(users) if users != "{}" else {}
-    return Entry(namespace, key, uid, value, secret, created, updated, creator, updater, owner, public, shared)
+    namespace, key, uid, value, secret, created, updated, creator, updater, public, users, groups, owner = row
+    shared = [json.loads(accesses) if accesses != "{}" else {} for accesses in (users, groups)]
+    return Entry(namespace, key, uid, value, secret, created, updated, creator, updater, owner, public, *shared)
 
 
 def _values(entry: Entry) -> tuple[object, ...]:
@@ -221,6 +270,7 @@ def _values(entry: Entry) -> tuple[object, ...]:
         entry.updater,
         entry.public,
         json.dumps(entry.users),
+        json.dumps(entry.groups),
         entry.owner,
     )
 

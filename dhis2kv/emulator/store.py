@@ -16,6 +16,8 @@ from .storage import GLOBAL, Entry, Reader
 _NAME_LIMIT = 255
 _BOOLEANS = dict.fromkeys(("true", "on", "yes", "1"), True) | dict.fromkeys(("false", "off", "no", "0"), False)
 _TOO_LONG = f"ERROR: value too long for type character varying({_NAME_LIMIT})"
+# Of UTF-8, in all versions: one more, and its base64 once encrypted is longer than the 255 characters of its column.
+_SECRET_LIMIT = 159
 
 
 class Store:
@@ -75,7 +77,7 @@ class Store:
     def insert(self, namespace: str, key: str, text: str | None) -> None:
         """Store a new entry; ``encrypt=true`` keeps its text as it is, out of the database's sight."""
         encrypt = self._encrypts() and text is not None
-        if max(len(namespace), len(key)) > _NAME_LIMIT:
+        if max(len(namespace), len(key)) > _NAME_LIMIT or (encrypt and _is_too_secret(text)):
             raise self._refused(_TOO_LONG)
         value = None if encrypt or text is None else self._jsonb(text)
         now, name = self.call.server.clock(), self.call.user.name
@@ -100,6 +102,8 @@ class Store:
         text = self.required_text()
         if entry.secret is None:
             entry.value = self._jsonb(text)
+        elif _is_too_secret(text):
+            raise self._refused(_TOO_LONG)
         else:
             entry.secret = text
         entry.updated, entry.updater = self.call.server.clock(), self.call.user.name
@@ -188,6 +192,10 @@ class Store:
             return Query.parse(self.call.parameters, self.profile)
         except QueryError as error:
             raise Refusal(error.status, error.message, error.error_code) from error
+
+
+def _is_too_secret(text: str | None) -> bool:
+    return text is not None and len(text.encode("utf-8", "replace")) > _SECRET_LIMIT
 
 
 def _updated(value: str | None, text: str | None, path: str | None, roll: int | None) -> str | None:

@@ -50,13 +50,12 @@ def me(call: Call) -> Reply:
         raise Refusal(500, "org.hisp.dhis.security.apikey.ApiToken cannot be serialized")
     if call.profile.me_is_no_store:
         call.cache_control = NO_STORE
-    first, _, last = user.display_name.partition(" ")
     authorities = sorted(user.authorities | ({"ALL"} if user.superuser else set()))
     about: dict[str, object] = {
         "id": user.uid,
         "username": user.name,
-        "firstName": first,
-        "surname": last,
+        "firstName": user.first_name,
+        "surname": user.surname,
         "name": user.display_name,
         "displayName": user.display_name,
         "authorities": authorities,

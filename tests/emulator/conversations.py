@@ -126,7 +126,7 @@ class Conversation:
             got, recorded = _wordless(got), _wordless(recorded)
         if wanted.get("partial") and isinstance(got, dict):
             got = {name: value for name, value in got.items() if name in recorded}
-        if got != recorded:
+        if _unordered(got) != _unordered(recorded):
             yield f"body {text[:300]!r}, recorded {expected[:300]!r}"
 
 
@@ -155,6 +155,22 @@ def _parsed(text: str) -> Any:
         return json.loads(text, parse_float=decimal.Decimal, parse_int=decimal.Decimal)
     except (ValueError, RecursionError):
         return re.sub(r"\s+", "", text)
+
+
+def _unordered(value: Any) -> Any:
+    """A body with whom an entry is shared with as sorted lists: the server does not order them."""
+    if isinstance(value, list):
+        return [_unordered(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _unordered(each) for name, each in value.items()}
+    for name in ("users", "userGroups"):
+        if isinstance(found.get(name), dict):
+            found[name] = sorted(map(str, found[name].values()))
+    for name in ("userAccesses", "userGroupAccesses"):
+        if isinstance(found.get(name), list):
+            found[name] = sorted(map(str, found[name]))
+    return found
 
 
 def _is_listing(target: str) -> bool:

@@ -63,11 +63,13 @@ def test_serves_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> No
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps(SEED), encoding="utf-8")
     options = ["--seed", str(seed), "--version", "2.40", "--superuser", "root:r-Passw0rd", "--user", "ann:a:b"]
+    options += ["--group", "Editors: all:ann,root"]
     with running(*options) as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert get(f"{url}/api/dataStore/app/cfg", "ann:a:b") == {"theme": "dark"}
         assert get(f"{url}/api/userDataStore/app/mine", "root:r-Passw0rd") == 1
         assert get(f"{url}/api/system/info", "root:r-Passw0rd")["version"].startswith("2.40")
+        assert get(f"{url}/api/sharing/search?key=edit", "ann:a:b")["userGroups"][0]["name"] == "Editors: all"
         process.send_signal(number)
         assert process.communicate(timeout=10) == ("", "")
         assert process.returncode == 0
@@ -129,6 +131,13 @@ def test_account_without_password_is_refused() -> None:
     """An account is NAME:PASSWORD, or an error says so before anything is served; a secret is not repeated."""
     with pytest.raises(ValueError, match="NAME:PASSWORD, and 'ann'"):
         serve_forever(port=0, users=["ann"])
+
+
+@pytest.mark.parametrize(("group", "words"), [("Editors", "NAME:MEMBER,MEMBER"), ("Editors:ben", "add the account")])
+def test_group_without_accounts_is_refused(group: str, words: str) -> None:
+    """A group is NAME:MEMBER,MEMBER with members that are there, or an error says so before anything is served."""
+    with pytest.raises(ValueError, match=words):
+        serve_forever(port=0, users=["ann:a-Passw0rd"], groups=[group])
 
 
 def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
