@@ -30,13 +30,14 @@ class Exchange:
     :param pause: seconds that may pass between two bytes.
     """
 
-    __slots__ = ("_clock", "_deadline", "_outer", "broke_off", "pause", "sent", "watched")
+    __slots__ = ("_clock", "_deadline", "_outer", "broke_off", "pause", "reply", "sent", "watched")
 
     def __init__(
         self, deadline: float = math.inf, pause: float = math.inf, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._deadline, self.pause, self._clock = deadline, pause, clock
         self.watched = self.sent = self.broke_off = False
+        self.reply: HTTPResponse | None = None
 
     @property
     def over(self) -> bool:
@@ -55,8 +56,11 @@ class Exchange:
         _thread.exchange = self
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         _thread.exchange = self._outer
+        if kind and self.reply:
+            self.reply.close()  # urllib3 forgets one that it cannot make sense of, and its socket stays open
+        self.reply = None
 
 
 class _Thread(threading.local):
@@ -97,7 +101,9 @@ class _Reply(HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Arriving(self.fp.detach(), sock, _thread.exchange))
+        exchange = _thread.exchange
+        exchange.reply = self
+        self.fp = io.BufferedReader(_Arriving(self.fp.detach(), sock, exchange))
 
     def begin(self) -> None:
         super().begin()
