@@ -1,0 +1,1 @@
+"""What dhis2kv costs, as ratios within one run and as counted instructions: ``python -m tests.bench``."""

@@ -1,0 +1,74 @@
+"""``python -m tests.bench``: measures everything, prints one table, and writes the README's figures from it.
+
+With names of parts (``python -m tests.bench cached values``) it measures those and writes nothing.
+"""
+
+import platform
+import re
+import sys
+from pathlib import Path
+
+from . import cached, command, emulated, peers, uncached, values, writing
+from .measuring import Row, Skipped
+
+README = Path(__file__).parents[2] / "README.rst"
+PLOT = Path(__file__).with_name("peers.svg")
+BEGIN, END = ".. figures: begin\n", ".. figures: end\n"
+PARTS = {
+    "uncached": uncached.rows,
+    "cached": cached.rows,
+    "values": values.rows,
+    "writing": writing.rows,
+    "command": command.rows,
+    "emulated": emulated.rows,
+    "peers": lambda: peers.rows(PLOT),
+}
+HEAD = ("what", "measured", "against", "ratio", "goal")
+
+
+def measured(parts):
+    """The rows of these parts, printed as they come."""
+    for part in parts:
+        try:
+            for row in PARTS[part]():
+                print("  ".join(_cells(row)), flush=True)
+                yield row
+        except Skipped as reason:
+            yield Row(part, f"skipped: {reason}")
+
+
+def _cells(row):
+    bound = "" if row.goal is None else f"{'at least' if row.least else 'at most'} {row.goal:g}"
+    return row.what, row.figure, row.against, "" if row.ratio is None else f"{row.ratio:.2f}", bound
+
+
+def table(rows):
+    """The rows as a table of reStructuredText."""
+    lines = [HEAD, *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rule = " ".join("=" * width for width in widths)
+    # A cell that is empty at the beginning of a line would continue the line above it; none of ours is.
+    text = [" ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([rule, text[0], rule, *text[1:], rule])
+
+
+def main(parts):
+    if unknown := set(parts) - PARTS.keys():
+        sys.exit(f"there is no part {', '.join(sorted(unknown))}: {', '.join(PARTS)}")
+    rows = list(measured(parts or PARTS))
+    text = table(rows)
+    print(f"\n{text}")
+    if not parts:
+        machine = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
+        written = f"{BEGIN}\nMeasured with {machine}.\n\n{text}\n\n{END}"
+        page = README.read_text(encoding="utf-8")
+        README.write_text(
+            re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: written, page, flags=re.S), "utf-8"
+        )
+    missed = [row for row in rows if row.goal is not None and (row.ratio < row.goal) == row.least]
+    if missed:
+        sys.exit("missed: " + "; ".join(row.what for row in missed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
