@@ -6,12 +6,15 @@ import sys
 def main() -> None:
     """Run the command line, or say what to install when its extra is missing."""
     try:
-        import click  # noqa: F401 - asked for by name, so that another missing module is not mistaken for it
-    except ModuleNotFoundError:
-        sys.exit("The command line needs the extra 'cli'. Install it with:  pip install 'dhis2kv[cli]'")
-    from dhis2kv.cli import main as run
+        try:
+            import click  # noqa: F401 - asked for by name, so that another missing module is not mistaken for it
+        except ModuleNotFoundError:
+            sys.exit("The command line needs the extra 'cli'. Install it with:  pip install 'dhis2kv[cli]'")
+        from dhis2kv.cli import main as run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # while modules are still being loaded; later the command line sees to it
+        sys.exit("Aborted!")
 
 
 if __name__ == "__main__":

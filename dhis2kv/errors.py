@@ -92,8 +92,9 @@ class KeyNotFound(Dhis2kvError, KeyError):
     namespace: str | None = None
 
     def __str__(self) -> str:
-        inside = "" if self.namespace is None else f" in namespace {self.namespace!r}"
-        return f"there is no {self.args[0]!r}{inside}"
+        if self.namespace is None:
+            return f"there is no namespace {self.args[0]!r}"
+        return f"there is no {self.args[0]!r} in namespace {self.namespace!r}"
 
 
 class NotAuthenticated(Dhis2kvError):

@@ -74,6 +74,27 @@ def test_tables_show_sizes_and_dates(line, run):
     assert run("namespaces -o table").stdout.splitlines() == ["NAMESPACE  ENTRIES", "app        3", "big        2"]
 
 
+def test_ls_lists_either(run):
+    """ls is namespaces, and with a namespace keys; list, which others have, says so."""
+    assert run("ls").stdout == run("namespaces").stdout != ""
+    assert run("ls app -o table").stdout == run("keys app -o table").stdout != ""
+    refused = run("list app")
+    assert (refused.exit_code, "'keys NAMESPACE'" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["keys nope", "ls nope", "keys nope -o table", "delete-namespace nope --yes"])
+def test_an_absent_namespace_is_called_one(run, command):
+    """Where a namespace is named that does not exist, the sentence says that it is a namespace."""
+    refused = run(command)
+    assert (refused.exit_code, refused.stderr) == (3, "Error: there is no namespace 'nope'\n")
+
+
+@pytest.mark.parametrize("command", ["", "profile "])
+def test_summaries_are_whole(run, command):
+    """No summary of a command is cut in the help."""
+    assert "..." not in run(f"{command}--help").stdout.partition("Commands:")[2].partition("Exit status")[0]
+
+
 def test_exists_tells_by_its_status(run):
     """exists prints true or false, and false is status 3."""
     assert (run("exists app cfg").stdout, run("exists app cfg").exit_code) == ("true\n", 0)

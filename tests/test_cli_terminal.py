@@ -240,3 +240,36 @@ def test_completion_in_bash(start, emulator):
     terminal.press("Enter")
     terminal.until(READY)
     assert "[\n  1,\n  2\n]" in terminal.screen()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("begun", "name"),
+    [
+        ("col", "cold chain"),
+        ("cold\\ ", "cold chain"),
+        ("'cold c", "cold chain"),
+        ('"cold c', "cold chain"),
+        ("dol", "dollar$x"),
+        ('"dol', "dollar$x"),
+        ("st", "star*"),
+        ("bac", "back`tick`"),
+    ],
+)
+def test_completion_in_bash_quotes_names(start, emulator, begun, name):
+    """What is completed is, for the shell, the name: blanks, dollars and the like are quoted as the word was begun."""
+    emulator.load({"odd names": {name: f"value of {name}"}})
+    terminal = start(shell="bash --norc --noprofile")
+    terminal.run('eval "$(_DHIS2KV_COMPLETE=bash_source dhis2kv)"')
+    terminal._tmux("send-keys", "-l", f"dhis2kv get odd\\ names {begun}")
+    terminal.press("Tab")
+    terminal._tmux("send-keys", "-l", "--", "-o raw")
+    terminal.press("Enter")
+    terminal.until(f"value of {name}")
+
+
+def test_a_terminal_that_lacks_a_character_shows_its_number(start, emulator):
+    """In a terminal with an old encoding no character ends in a traceback."""
+    emulator.load({"app": {"title": "Grüezi 数 🎉"}})
+    terminal = start(PYTHONIOENCODING="ascii")
+    assert "Gr\\u00fcezi \\u6570 \\ud83c\\udf89" in terminal.run("dhis2kv get app title -o raw")

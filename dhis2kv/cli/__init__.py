@@ -10,13 +10,23 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import click
 
 from dhis2kv import __version__
-from dhis2kv.cli import entries, many, profiles, servers, watching
+from dhis2kv.cli import (  # bash is there for click to find
+    bash,  # noqa: F401
+    entries,
+    many,
+    profiles,
+    servers,
+    streams,
+    watching,
+)
 from dhis2kv.cli.connection import connection_options
 from dhis2kv.cli.failures import FAILURE, Commands
+from dhis2kv.cli.output import say
 
 _EXIT_STATUS = """\b
 Exit status:
@@ -36,7 +46,16 @@ Completion by the tab key, for the start file of your shell:
 """
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_STATUS)
+class _Verbs(Commands):
+    """The commands of ``dhis2kv``; one that others have tells what it is here."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args[0] == "list":
+            ctx.fail("there is no command 'list': 'namespaces' lists the namespaces, and 'keys NAMESPACE' their keys")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_STATUS)
 @click.version_option(__version__, prog_name="dhis2kv")
 @connection_options
 @click.pass_context
@@ -65,6 +84,7 @@ for _command in (
 
 def main() -> None:
     """Run the command line; ends the process with the exit status that ``--help`` lists."""
+    streams.prepare()
     try:
         try:
             cli(prog_name="dhis2kv")
@@ -72,7 +92,7 @@ def main() -> None:
             if sys.stdout:
                 sys.stdout.flush()  # while a full disk can still be told
     except OSError as error:
-        click.echo(f"Error: the command could not finish: {error}", err=True)
+        say(f"Error: the command could not finish: {error}")
         if sys.stdout:
             # What is left in the buffer can go nowhere, and Python would try again, with a traceback, as it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

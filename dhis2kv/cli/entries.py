@@ -10,7 +10,7 @@ import click
 
 from dhis2kv import errors, wire
 from dhis2kv.cli.carrying import dry_run_option, server, yes_option
-from dhis2kv.cli.connection import key_argument, namespace_argument, with_store
+from dhis2kv.cli.connection import complete_namespace, key_argument, namespace_argument, with_store
 from dhis2kv.cli.failures import NOT_FOUND
 from dhis2kv.cli.files import text_of
 from dhis2kv.cli.output import (
@@ -46,6 +46,10 @@ def namespaces(store: Store, form: str) -> None:
 
     A table tells how many entries each has, for a request per namespace.
     """
+    _list_namespaces(store, form)
+
+
+def _list_namespaces(store: Store, form: str) -> None:
     names = list(store)
     if form == "table":
         show([{"NAMESPACE": name, "ENTRIES": len(store[name])} for name in names], form)
@@ -62,10 +66,26 @@ def keys(store: Store, namespace: str, form: str) -> None:
 
     A table tells the size of each value, and in the shared store when the entry was created, for a request per key.
     """
+    _list_keys(store, namespace, form)
+
+
+def _list_keys(store: Store, namespace: str, form: str) -> None:
     if form == "table":
         show(_described(store, namespace), form)
     else:
         show(store.datastore.list_keys(namespace, user=store is store.user), form)
+
+
+@click.command()
+@with_store
+@click.argument("namespace", required=False, shell_complete=complete_namespace)
+@output_option("raw")
+def ls(store: Store, namespace: str | None, form: str) -> None:
+    """List the namespaces, or the keys of a namespace, as namespaces and keys do."""
+    if namespace is None:
+        _list_namespaces(store, form)
+    else:
+        _list_keys(store, namespace, form)
 
 
 def _described(store: Store, namespace: str) -> list[dict[str, str]]:
@@ -342,4 +362,4 @@ def _check_unchanged(store: Store, namespace: str, key: str, before: Any) -> Non
         raise errors.Changed(f"somebody else wrote {namespace}/{key} meanwhile; nothing was overwritten")
 
 
-COMMANDS = (namespaces, keys, get, set_, delete, delete_namespace, exists, add, edit, patch, roll)
+COMMANDS = (namespaces, keys, ls, get, set_, delete, delete_namespace, exists, add, edit, patch, roll)

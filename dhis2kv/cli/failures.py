@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dhis2kv import errors
+from dhis2kv.cli.output import say
 
 FAILURE, USAGE, NOT_FOUND, NOT_ALLOWED, CONFLICT = 1, 2, 3, 4, 5
 
@@ -35,11 +36,17 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """The commands with their summaries, whole; click cuts them at the end of the line."""
+        rows = [(name, command.get_short_help_str(1000)) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except errors.Dhis2kvError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}")
             ctx.exit(exit_status(error))
 
 
@@ -50,11 +57,11 @@ class Comparison(click.Command):
         try:
             return super().invoke(ctx)
         except click.Abort:
-            click.echo("Aborted!", err=True)
+            say("Aborted!")
             ctx.exit(USAGE)
         except click.ClickException as error:
             error.show()
             ctx.exit(max(error.exit_code, USAGE))
         except errors.Dhis2kvError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}")
             ctx.exit(max(exit_status(error), USAGE))

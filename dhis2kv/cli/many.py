@@ -17,7 +17,7 @@ from dhis2kv.cli.carrying import LeftOut, carry_out, dry_run_option, server, ver
 from dhis2kv.cli.connection import Connection, complete_namespace, current, with_store
 from dhis2kv.cli.failures import FAILURE, USAGE, Comparison, NotFound
 from dhis2kv.cli.files import opened_export
-from dhis2kv.cli.output import COLOURS, harmless, progress, say, show_change
+from dhis2kv.cli.output import COLOURS, harmless, progress, put, say, show_change
 
 if TYPE_CHECKING:
     from dhis2kv.snapshot import Entry, Export, Mode
@@ -316,13 +316,13 @@ def _named(entries: Iterable[Entry], by_key: bool) -> dict[str, Entry]:
 
 def _show_difference(difference: Difference, form: str | None, labels: tuple[str, str]) -> None:
     if form == "names":
-        click.echo(harmless(str(difference)))
+        put(harmless(str(difference)))
     elif form == "stat":
         added, removed = difference.counts()
         show_change(difference.sign, f"{difference} | +{added} -{removed}")
     else:
         for line in difference.lines(labels):
-            click.secho(harmless(line), fg=COLOURS.get(line[0]))
+            put(click.style(harmless(line), fg=COLOURS.get(line[0])))
 
 
 COMMANDS = (export, import_, copy, diff)

@@ -16,7 +16,9 @@ FORMATS = ("json", "compact", "raw", "table")
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
-_WIDEST = 60  # characters in a cell of a table
+_LATE_CONTROL = re.compile("[\x7f-\x9f]")
+_WIDEST = 60  # columns that a cell of a table takes
+_WHOLE = frozenset({"KEY", "NAMESPACE", "NAME", "URL"})  # what is typed again is never cut
 
 
 def output_option(default: str) -> Callable[..., Any]:
@@ -29,21 +31,27 @@ def output_option(default: str) -> Callable[..., Any]:
 def show(value: Any, form: str) -> None:
     """Print a JSON value on stdout, in one of the ``FORMATS``."""
     if form == "json":
-        click.echo(exact.printed(value, indent=2, sort_keys=False))
+        put(_json(value, indent=2))
     elif form == "compact":
-        click.echo(compact(value))
+        put(compact(value))
     elif form == "table":
         _table(_rows(value))
     else:
         for item in value if isinstance(value, list) else [value]:
             text = item if isinstance(item, str) else compact(item)
             # color=True keeps click from taking escape sequences, which are data here, out of what goes into a pipe.
-            click.echo(harmless(text) if sys.stdout.isatty() else text, color=True)
+            put(harmless(text) if sys.stdout.isatty() else text, color=True)
 
 
 def compact(value: Any) -> str:
     """A JSON value in one line."""
-    return exact.printed(value, sort_keys=False, separators=(",", ":"))
+    return _json(value, separators=(",", ":"))
+
+
+def _json(value: Any, **form: Any) -> str:
+    """A value as JSON, whose control characters are all escaped; of itself JSON leaves those from U+007F to U+009F."""
+    text = exact.printed(value, sort_keys=False, **form)
+    return _LATE_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def harmless(text: str) -> str:
@@ -53,12 +61,17 @@ def harmless(text: str) -> str:
 
 def say(sentence: str) -> None:
     """Print a sentence on stderr."""
-    click.echo(sentence, err=True)
+    click.echo(harmless(sentence), file=sys.stderr)
 
 
 def show_change(sign: str, what: object) -> None:
     """Print on stdout what would be created (``+``), updated (``~``) or deleted (``-``)."""
-    click.secho(harmless(f"{sign} {what}"), fg=COLOURS[sign])
+    put(click.style(harmless(f"{sign} {what}"), fg=COLOURS[sign]))
+
+
+def put(text: str, color: bool | None = None) -> None:
+    """Print a line on stdout: on this very stream, for click puts one of its own in place of one in ASCII."""
+    click.echo(text, file=sys.stdout, color=color)
 
 
 def interactive() -> bool:
@@ -118,12 +131,25 @@ def _rows(value: Any) -> list[dict[str, Any]]:
 
 def _table(rows: Sequence[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [columns, *([_cell(row.get(name, "")) for name in columns] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+    lines = [columns, *([_cell(row.get(name, ""), whole=name in _WHOLE) for name in columns] for row in rows)]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(columns))]
     for line in lines if columns else []:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        cells = (f"{cell}{' ' * (width - _width(cell))}" for cell, width in zip(line, widths, strict=True))
+        put("  ".join(cells).rstrip())
 
 
-def _cell(value: Any) -> str:
-    text = harmless(" ".join((value if isinstance(value, str) else compact(value)).split()))
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+def _cell(value: Any, *, whole: bool) -> str:
+    text = harmless(value if isinstance(value, str) else compact(value))
+    if whole:
+        return text.replace("\n", "\\n").replace("\t", "\\t")
+    text = " ".join(text.split())[: _WIDEST * 8]  # a character may have marks of no width
+    if _width(text) <= _WIDEST:
+        return text
+    return next(f"{text[:end]}…" for end in range(len(text), -1, -1) if _width(text[:end]) < _WIDEST)
+
+
+def _width(text: str) -> int:
+    """The columns that a terminal takes for a text without control characters."""
+    from wcwidth import wcswidth  # its tables take time to load, which other commands need not wait for
+
+    return max(wcswidth(text), 0)

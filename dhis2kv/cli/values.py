@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ def _value(context: click.Context, _: click.Parameter, given: str | None) -> Any
     text = _text(given)
     if context.params.pop("string"):  # it has told how to read the value, and the command takes only that
         return text
+    text = text.removeprefix("\ufeff")
     try:
         wire.loads(text)  # what is new should be in the range of Python's numbers, which whoever reads it may need
         return exact.loads(text, strict=True)
@@ -41,11 +43,16 @@ def _text(given: str) -> str:
         if given == "-":
             if current().password_stdin:
                 raise click.BadParameter("standard input gives the password already (--password-stdin)")
-            return text_of(sys.stdin.buffer.read())
+            return _decoded(sys.stdin.buffer.read())
         if given.startswith("@"):
-            return text_of(Path(given[1:]).read_bytes())
+            return _decoded(Path(given[1:]).read_bytes())
     except OSError as error:
         raise click.BadParameter(f"cannot read {given[1:]!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise click.BadParameter("it is not text in UTF-8 or UTF-16") from error
     return given
+
+
+def _decoded(data: bytes) -> str:
+    """The text in these bytes, with the mark at its beginning, which a text may well begin with."""
+    return f"\ufeff{text_of(data)}" if data.startswith(codecs.BOM_UTF8) else text_of(data)

@@ -12,7 +12,7 @@ import click
 
 from dhis2kv import errors, wire
 from dhis2kv.cli.connection import namespace_argument, with_store
-from dhis2kv.cli.output import compact, say
+from dhis2kv.cli.output import compact, put, say
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -43,7 +43,7 @@ def _follow(store: Store, namespace: str, key: str | None, interval: float) -> N
             continue
         for change in _changed(before, now):
             seen = datetime.now(UTC).isoformat(timespec="seconds")
-            click.echo(compact({"seen": seen, "namespace": namespace, **change}))
+            put(compact({"seen": seen, "namespace": namespace, **change}))
         before = now
 
 
