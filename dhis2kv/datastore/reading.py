@@ -26,7 +26,7 @@ _FILTERABLE = re.compile(r"[\w.-]+( [\w.-]+)*")
 _PROTECTIONS = (wire.SHARED, "protections")
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """A bulk answer that says nothing certain; ``keys`` where it was a listing of keys instead."""
 
     def __init__(self, keys: list[str] | None = None) -> None:
@@ -84,7 +84,7 @@ class Reader:
             self._check_listed(names)
             raise
         text = reply.text
-        listed = _listing(text)
+        listed = listing(text)
         if listed is not None:  # a server without queries
             return self._keys_entry_by_address(names, listed)
         try:
@@ -130,14 +130,18 @@ class Reader:
     def all(self, names: Names, texts: bool) -> dict[str, Any]:
         """Every entry of a namespace, sorted by key: values, or JSON texts."""
         try:
-            found = self._query(names, Query(), texts)
-        except _Unreadable as unreadable:
-            try:
-                keys = unreadable.keys if unreadable.keys is not None else self.keys(names)
-            except errors.KeyNotFound:
-                keys = []
-            found = self._singly(names, keys, texts)
+            found = self.chosen(names, Query(), texts)
+        except Unreadable as unreadable:
+            found = self.instead(names, unreadable, texts)
         return dict(sorted(found.items()))
+
+    def instead(self, names: Names, unreadable: Unreadable, texts: bool) -> dict[str, Any]:
+        """Every entry of a namespace, one by one, where a bulk answer said nothing certain."""
+        try:
+            keys = unreadable.keys if unreadable.keys is not None else self.keys(names)
+        except errors.KeyNotFound:
+            keys = []
+        return self._singly(names, keys, texts)
 
     def some(self, names: Names, keys: Iterable[str], texts: bool) -> dict[str, Any]:
         """The entries of these keys, in their order: values, or JSON texts; absent ones are left out."""
@@ -151,28 +155,31 @@ class Reader:
         found: dict[str, Any] = {}
         for chunk in chunks:
             try:
-                part = self._query(names, Query(filters=(f"_:in:[{','.join(chunk)}]",)), texts)
+                part = self.chosen(names, Query(filters=(f"_:in:[{','.join(chunk)}]",)), texts)
                 if not part.keys() <= set(chunk):
-                    raise _Unreadable
+                    raise Unreadable
                 found |= part
-            except _Unreadable:
+            except Unreadable:
                 singly += chunk
         found |= self._singly(names, singly, texts)
         return {key: found[key] for key in wanted if key in found}
 
-    def _query(self, names: Names, query: Query, texts: bool) -> dict[str, Any]:
-        """The entries that a query finds, whole; raises ``_Unreadable`` where the answer is not certain."""
+    def answer(self, names: Names, query: Query) -> str:
+        """What the server says to a query; raises ``Unreadable`` where it refuses, or has none."""
         if names == _PROTECTIONS:
-            raise _Unreadable  # from 2.42 on this address is another route
+            raise Unreadable  # from 2.42 on this address is another route
         self._server.reachable(names)
         reply = self._server.transport.call(wire.call("GET", *names, query=query.text))
         try:
-            text = wire.checked(reply).text
+            return wire.checked(reply).text
         except errors.KeyNotFound:
-            return {}  # from a server without queries, about a namespace that does not exist
+            return "[]"  # from a server without queries, about a namespace that does not exist
         except errors.Rejected as error:
-            raise _Unreadable from error  # a hidden namespace; the listing says what there is
-        del reply  # a large answer is not held twice
+            raise Unreadable from error  # a hidden namespace; the listing says what there is
+
+    def chosen(self, names: Names, query: Query, texts: bool) -> dict[str, Any]:
+        """The entries that a query finds, whole; raises ``Unreadable`` where the answer is not certain."""
+        text = self.answer(names, query)
         found: dict[str, Any] = {}
         nulls = []
         try:
@@ -181,7 +188,7 @@ class Reader:
                 if value is None:
                     nulls.append(key)
         except ValueError as error:
-            raise _Unreadable(_listing(text)) from error
+            raise Unreadable(listing(text)) from error
         hidden = [key for key in self._not_stored_nulls(names, query, nulls) if holdable(key)]
         for key in hidden:
             del found[key]
@@ -229,7 +236,7 @@ def _absent(error: errors.KeyNotFound, names: Names) -> errors.KeyNotFound:
     return errors.KeyNotFound(names[-1], **{**error.__dict__, "namespace": names[-2]})
 
 
-def _listing(text: str) -> list[str] | None:
+def listing(text: str) -> list[str] | None:
     """The names in a listing of keys, which servers without queries answer; None for anything else."""
     try:
         names = wire.loads(text)
