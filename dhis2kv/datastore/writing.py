@@ -162,7 +162,7 @@ class Writer:
     def written(self, names: Names) -> Any:
         """The value that the server holds after a write that it has accepted."""
         try:
-            return self._reader.entry(names)[0]
+            return self._reader.entry(names)
         except errors.KeyNotFound as error:
             raise errors.NotStored(
                 f"the server accepted {shown(names)} and does not hold it: its namespace is protected, or somebody"

@@ -192,6 +192,8 @@ class Bulk:
         """What the server answers to a query: objects with a key, and a value if that was asked for."""
         try:
             rows = exact.loads(self._datastore.query_text(self._name, query, user=self._is_user))
+        except errors.Rejected as error:
+            raise _NoBulkReads from error
         except ValueError as error:
             raise _UnreadablePage from error
         except errors.ServerError as error:
