@@ -105,17 +105,21 @@ class Datastore:
         self._writer.write(names, text, encrypt)
 
     def delete(self, namespace: str, key: str, *, user: bool = False) -> None:
-        """Delete an entry; one request. Raises ``KeyNotFound`` when it is absent."""
+        """Delete an entry; one request, and one to look for it where the answer was lost.
+
+        Raises ``KeyNotFound`` when it is absent. It is not sent again after an answer that was lost, for somebody may
+        have created the entry anew: where there is one then, the error says that it is not known which.
+        """
         self.check_writable()
-        self._server.call("DELETE", *names_of(user, namespace, key))
+        self._writer.delete(names_of(user, namespace, key))
 
     def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
-        """Delete a namespace with all its entries; one request.
+        """Delete a namespace with all its entries; one request, and one to look for it where the answer was lost.
 
         Raises ``KeyNotFound`` when there is none; in the user store, servers before 2.40.1 do not tell.
         """
         self.check_writable()
-        self._server.call("DELETE", *_space(user, namespace))
+        self._writer.delete(_space(user, namespace))
 
     # --- one entry ----------------------------------------------------------------------------------------------------
 
