@@ -77,11 +77,12 @@ def read(
         sorted(names),
         namespaces is not None and left_out is None,
         progress,
-        _warn if left_out is None else left_out,
+        warn if left_out is None else left_out,
     )
 
 
-def _warn(name: str, error: errors.Dhis2kvError) -> None:
+def warn(name: str, error: errors.Dhis2kvError) -> None:
+    """What is done about what cannot be read, where nobody wants to hear of it."""
     log.warning("left out %r: %s", name, error)
 
 
