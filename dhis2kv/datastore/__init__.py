@@ -64,7 +64,11 @@ class Datastore:
         return self._reader.keys(_space(user, namespace))
 
     def get(self, namespace: str, key: str, *, user: bool = False) -> Any:
-        """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent."""
+        """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent.
+
+        Integers come with every digit, other numbers as floats. Raises ``Unreadable`` for a value that Python cannot
+        hold: ``get_text`` gives its text.
+        """
         return self._reader.entry(names_of(user, namespace, key))
 
     def get_text(self, namespace: str, key: str, *, user: bool = False) -> str:
@@ -185,7 +189,8 @@ class Datastore:
         (encrypted ones). The answer comes from one statement of the server's database, so that it is consistent, but
         for those hidden. Where a server has no bulk read (dataStore before 2.38, userDataStore before 2.40.1), or
         cannot give a certain one, it is the listing and a request per key, several at a time. ``texts`` gives JSON
-        texts.
+        texts. What cannot be read is left out, with a warning in the log: values that Python cannot hold (their texts
+        can be had), and keys that no address leads to.
         """
         return self._reader.all(_space(user, namespace), texts)
 
@@ -213,12 +218,15 @@ class Datastore:
     def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:
         """What a server with bulk reads answers to a query, as a list of objects; one request.
 
-        Raises ``ServerError`` where the answer cannot be parsed: one key with a quotation mark is enough for that.
+        Each has the real ``key`` of its entry, whatever other keys hold. An entry that Python cannot hold is left out,
+        with a warning in the log. Raises ``Rejected`` where the server has no bulk reads, ``ServerError`` where its
+        answer is not certain, and ``Unaddressable`` for the namespace ``protections`` from 2.42 on, whose address is
+        another route.
         """
         return self._reader.query(_space(user, namespace), query)
 
     def query_text(self, namespace: str, query: Query, *, user: bool = False) -> str:
-        """The JSON text of what ``query`` answers, for those who parse it themselves; one request."""
+        """The JSON text of what ``query`` answers, also of what Python cannot hold; one request."""
         return self._reader.query_text(_space(user, namespace), query)
 
     def set_many(
