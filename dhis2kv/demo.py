@@ -86,7 +86,8 @@ def run(live: str | None = None, out: TextIO | None = None) -> int:
     out = out or sys.stdout
     if live is None:
         emulator = Emulator()
-        with emulator.serve() as server, Store(server.url, ("admin", "district")) as store:
+        direct = {"no_proxy": "127.0.0.1"}  # no proxy leads to this machine's own loopback
+        with emulator.serve() as server, Store(server.url, ("admin", "district"), proxies=direct) as store:
             emulator.load(_sample())
             print(f"A DHIS2 of your own, emulated, with a small sample: {server.url}\n", file=out)
             return _tour(store, "immunization", out)

@@ -74,8 +74,10 @@ def dhis2_store(dhis2_emulator: Emulator) -> Iterator[Store]:
 
 
 @pytest.fixture
-def dhis2_server(dhis2_emulator: Emulator) -> Iterator[str]:
-    """The URL of dhis2_emulator on the loopback; whoever asks there waits in real time."""
+def dhis2_server(dhis2_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of dhis2_emulator on the loopback, which no proxy is asked for; who asks there waits in real time."""
     dhis2_emulator.sleep = time.sleep
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1", prepend=",")
     with dhis2_emulator.serve() as server:
         yield server.url

@@ -171,3 +171,39 @@ def test_bash_reads_a_completed_name_back(names):
     script = "\n".join(f"printf '%s\\0' {word}" for word in words)
     ran = subprocess.run(["bash", "--norc"], input=script.encode(), capture_output=True, check=True)
     assert ran.stdout.decode().split("\0")[:-1] == [name for name in names for _ in range(3)]
+
+
+# --- the log ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_is_one_line(process):
+    """What is tried again is not told, and what came of it in one line."""
+    process.emulator.fail("status", status=503, times=4)  # the first, and three more
+    ran = process("get", "app", "cfg")
+    assert ran.returncode == 1
+    assert len(ran.stderr.splitlines()) == 1
+    process.emulator.fail("status", status=503, times=1)
+    assert process("get", "app", "odd").stderr == b""
+
+
+def test_v_shows_the_requests(process):
+    """-v, before or after the command, prints each request and each repeat on standard error; data stays data."""
+    for words in (("-v", "get", "app", "odd"), ("get", "app", "odd", "-v")):
+        process.emulator.fail("status", status=503, times=1)
+        ran = process(*words)
+        assert json.loads(ran.stdout) == ODD
+        first, repeat, second = ran.stderr.decode().splitlines()
+        assert first.startswith("GET http://127.0.0.1:")
+        assert "status 503; again in " in repeat
+        assert "/api/dataStore/app/odd: 200, " in second
+
+
+def test_vv_shows_the_headers(process):
+    """-vv prints the headers, too, without what could sign somebody in."""
+    told = process("-vv", "get", "app", "odd", DHIS2_PASSWORD="district").stderr.decode()
+    assert "> Authorization: ********" in told
+    assert "> X-Requested-With: XMLHttpRequest" in told
+    assert "< Set-Cookie: ********" in told
+    assert "< Content-Type: application/json" in told
+    assert "YWRtaW46ZGlzdHJpY3Q" not in told
+    assert "JSESSIONID" not in told

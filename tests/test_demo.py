@@ -18,6 +18,16 @@ def test_the_tour_on_an_emulated_server():
     assert "WRONG" not in text
 
 
+def test_the_tour_asks_no_proxy(monkeypatch):
+    """Where the environment names a proxy, the emulated server on the loopback is asked all the same."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    out = io.StringIO()
+    assert demo.run(out=out) == 0
+
+
 def test_a_wrong_value_shows_in_the_status(monkeypatch):
     """One value that is not right, and the status is 1."""
     monkeypatch.setattr(demo, "_STOPS", [("A lie.", [("len(ns)", 0), ("ns['none']", None)])])

@@ -11,9 +11,46 @@ from hypothesis import strategies as st
 
 from dhis2kv import errors, wire
 
+from .conftest import NAMES
+
 RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.json"))
 
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+values = st.recursive(scalars | text, lambda inner: st.lists(inner) | st.dictionaries(text, inner), max_leaves=20)
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", NAMES["works"])
+    def test_names_that_servers_hold_are_taken(self, name):
+        """A name that every server can hold is returned unchanged, as key, as new key and as namespace."""
+        assert wire.check_name(name) == wire.check_new_key(name) == wire.check_name(name, "namespace") == name
+
+    @pytest.mark.parametrize("name", NAMES["refused"])
+    def test_names_that_no_server_holds_are_refused(self, name):
+        """Such a name is a KeyError where one reads and a ValueError where one writes, with a sentence."""
+        for kind in (KeyError, ValueError):
+            with pytest.raises(kind, match="cannot be a key"):
+                wire.check_name(name)
+
+    @pytest.mark.parametrize("name", NAMES["read_only"])
+    def test_keys_that_break_bulk_reads_are_not_written(self, name):
+        """A key with a quotation mark or a control character may be read, but not written."""
+        assert wire.check_name(name) == name
+        with pytest.raises(errors.InvalidKey, match="unreadable for every client"):
+            wire.check_new_key(name)
+
+    @pytest.mark.parametrize("name", [1, None, b"key", ("a", "b")])
+    def test_names_are_text(self, name):
+        """Anything but a str is a TypeError."""
+        with pytest.raises(TypeError, match="is a str"):
+            wire.check_name(name)
+
+    def test_a_long_name_is_cut_in_the_error(self):
+        """An error about a name of 10,000 characters can be read."""
+        with pytest.raises(errors.InvalidKey) as caught:
+            wire.check_name("k" * 10_000)
+        assert len(str(caught.value)) < 250
 
 
 class TestSpelling:
@@ -151,6 +188,133 @@ class TestSpelling:
         """None, from a variable that is not set, is a TypeError that says so."""
         with pytest.raises(TypeError, match="is a str, not NoneType"):
             wire.base_url(None)
+
+
+class TestValues:
+    @given(values)
+    def test_values_come_back_the_same(self, value):
+        """What is written is read as the same value, of the same types."""
+        back = wire.loads(wire.dumps(value))
+        assert wire.same(back, value)
+        assert repr(back) == repr(json.loads(json.dumps(value)))
+
+    @given(values)
+    def test_no_number_has_an_exponent(self, value):
+        """The database writes out exponents, as an integer where it can: none may leave here."""
+        outside_texts = re.sub(r'"(?:[^"\\]|\\.)*"', '""', wire.dumps(value))
+        assert not re.search(r"\d[eE]", outside_texts)
+
+    @given(st.floats(allow_nan=False, allow_infinity=False))
+    def test_floats_stay_floats(self, number):
+        """A float's text has a decimal point, so that the database does not make it an integer."""
+        assert "." in wire.dumps(number)
+
+    def test_text_that_looks_like_a_number_is_left_alone(self):
+        """An exponent inside a text, behind an escaped quotation mark, is not written out."""
+        assert wire.loads(wire.dumps(['1e5 " 2e+300 \\', 1e300])) == ['1e5 " 2e+300 \\', 1e300]
+
+    @pytest.mark.parametrize(
+        ("value", "reason"),
+        [
+            (float("nan"), "JSON has no nan"),
+            ([float("-inf")], "JSON has no -inf"),
+            ({1: 2}, "member names in JSON are text"),
+            ({"a": {None: 1}}, "member names in JSON are text"),
+            ("a\0b", "U\\+0000"),
+            ({"\0": 1}, "U\\+0000"),
+            (["\ud800"], "lone surrogate"),
+            ({"\udfff": 1}, "lone surrogate"),
+            pytest.param(10**4300, "4,300 digits", id="large"),
+            pytest.param(-(10**4300), "4,300 digits", id="negative"),
+            (object(), "object is not JSON"),
+            ({"a": {1, 2}}, "set is not JSON"),
+            (b"bytes", "bytes is not JSON"),
+        ],
+    )
+    def test_what_would_not_come_back_is_refused(self, value, reason):
+        """Such a value is an InvalidValue (a TypeError and a ValueError) that says what is wrong."""
+        for kind in (TypeError, ValueError):
+            with pytest.raises(kind, match=reason):
+                wire.dumps(value)
+
+    def test_the_largest_integer_is_taken(self):
+        """4,300 digits can be written and read."""
+        assert wire.loads(wire.dumps(10**4300 - 1)) == 10**4300 - 1
+
+    def test_depth_is_bounded(self):
+        """500 levels are taken, 501 are not, nor is a value that contains itself."""
+        deep = 1
+        for _ in range(500):
+            deep = [deep]
+        assert wire.same(wire.loads(wire.dumps(deep)), deep)
+        with pytest.raises(errors.InvalidValue, match="500 levels"):
+            wire.dumps([deep])
+        endless = []
+        endless += [endless, endless]
+        with pytest.raises(errors.InvalidValue, match="contains itself"):
+            wire.dumps(endless)
+
+    @pytest.mark.parametrize(
+        ("a", "b", "equal"),
+        [
+            (True, 1, False),
+            (False, 0, False),
+            (1, 1.0, True),
+            ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+            ((1, [2]), [1, (2,)], True),
+            ([1], [True], False),
+            ({"a": None}, {}, False),
+            ([], {}, False),
+            ([1], [1, 2], False),
+            ({"a": 1}, {"b": 1}, False),
+            ("1", 1, False),
+            (None, None, True),
+            (None, False, False),
+            (2**53 + 1, float(2**53), False),
+        ],
+    )
+    def test_when_values_are_the_same(self, a, b, equal):
+        """Values are compared as JSON values."""
+        assert wire.same(a, b) is equal
+        assert wire.same(b, a) is equal
+        assert wire.same([a], [b]) is equal
+
+
+class TestEntries:
+    def test_a_bulk_answer(self):
+        """Each entry comes with its value and the place of its text."""
+        text = '[{"key":"a","value":{"x": [1, 2]}},{"key":"b\tc","value":null}, { "key" : "d" , "value" : "]}" } ]'
+        found = [(key, value, text[start:end]) for key, value, start, end in wire.entries(text)]
+        assert found == [("a", {"x": [1, 2]}, '{"x": [1, 2]}'), ("b\tc", None, "null"), ("d", "]}", '"]}"')]
+        assert list(wire.entries(" [ ] ")) == []
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '[{"key":"x","key":"y","value":2}]',
+            '[{"key":"a"b","value":2}]',
+            '[{"key":"a","value":2,"x":1}]',
+            '[{"key":"a","value":1},{"key":"a","value":2}]',
+            '[{"key":"a","value":1}]{"httpStatus":"Bad Request"}',
+            '[{"key":"a","value":1},',
+            '[{"key":"a"}]',
+            '["a","b"]',
+            "{}",
+            "",
+        ],
+    )
+    def test_an_answer_that_is_not_certain(self, text):
+        """What does not parse, repeats a key or has other members is refused: keys are printed unescaped."""
+        with pytest.raises(ValueError, match=r"entry|list"):
+            list(wire.entries(text))
+
+    def test_a_value_too_deep_for_this_python(self):
+        """A value nested beyond the interpreter's stack is an answer that is not certain, and no crash."""
+        deep = "[" * 200_000 + "]" * 200_000
+        with pytest.raises(ValueError, match="too deep"):
+            list(wire.entries(f'[{{"key":"a","value":{deep}}}]'))
+        with pytest.raises(ValueError, match="too deeply"):
+            wire.loads(deep)
 
 
 def replied(status, body="", method="GET", kind="application/json", **headers):

@@ -105,6 +105,11 @@ def complete_profile(_: click.Context, __: click.Parameter, begun: str) -> list[
         return []
 
 
+def _tell_more(_: click.Context, __: click.Parameter, count: int) -> None:
+    if count:
+        output.show_log(count)
+
+
 _option = functools.partial(click.option, expose_value=False, is_eager=True, callback=_remember)
 _OPTIONS = (
     _option(
@@ -117,6 +122,14 @@ _OPTIONS = (
     _option("--username", metavar="NAME", help="The account, whose password is asked for."),
     _option("--password-stdin", is_flag=True, help="Read the password, one line, from standard input."),
     _option("--ca-file", metavar="FILE", help="The certificates that the server's must come from, as PEM."),
+    click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_tell_more,
+        help="Say on standard error what is asked, -vv with headers.",
+    ),
     _option("--user", is_flag=True, help="The account's own store instead of the shared one."),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,22 @@ def harmless(text: str) -> str:
 def say(sentence: str) -> None:
     """Print a sentence on stderr."""
     click.echo(harmless(sentence), file=sys.stderr)
+
+
+def show_log(verbosity: int) -> None:
+    """Print the library's log on stderr: for 1 the requests and repeats, for 2 the headers, too, secrets masked."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Line())
+    log = logging.getLogger("dhis2kv")
+    log.handlers[:] = [handler]
+    log.setLevel(logging.DEBUG if verbosity == 1 else 1)
+
+
+class _Line(logging.Formatter):
+    """A record as a line that commands no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
 
 def show_change(sign: str, what: object) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,12 +15,13 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.structures import CaseInsensitiveDict
+from requests.utils import select_proxy
 
 from dhis2kv import errors, wire
 from dhis2kv.transport import bodies
 from dhis2kv.transport.exchange import Exchange
 from dhis2kv.transport.failures import failure
-from dhis2kv.transport.sessions import check_settings, disconnect, session_like
+from dhis2kv.transport.sessions import check_settings, disconnect, session_like, settings_of
 from dhis2kv.transport.signing import Basic, signer, text
 
 log = logging.getLogger("dhis2kv")
@@ -30,6 +32,7 @@ LONGEST_WAIT = 30.0  # seconds; the most that a Retry-After is honoured
 LONGEST_TIMEOUT = 1e6  # seconds; sockets take no infinity
 IDLE = 10.0  # seconds; servers close a connection after 20 s without a request
 REPEATED = frozenset({429, 502, 503, 504})
+HEADERS = 5  # the level at which headers are logged, below DEBUG, at which requests are
 
 _INHERITED: list[requests.Session] = []  # of the parent process, for as long as this one lives
 
@@ -83,8 +86,11 @@ class Transport:
         self._session = session_like(session)
         self._auth = signer(found if auth is None else auth, token, self._session, self.base)
         # The proxies and CA bundle of the environment: looking them up costs a third of a call, so it is done once.
-        self._settings = self._session.merge_environment_settings(self.base + "/", proxies or {}, True, verify, cert)
+        self._settings = settings_of(self._session, self.base, proxies, verify, cert)
         check_settings(**self._settings)
+        # Whoever names a file trusts nobody else.
+        self._ask_system = self._settings["verify"] is True
+        self._session = session_like(session, ask_system=self._ask_system)
         self._headers = {name: text(value) for name, value in self._session.headers.items() if value is not None}
         self._last_used = clock()
         self._process = os.getpid()
@@ -117,6 +123,9 @@ class Transport:
                     raise
                 outcome = failure
             if isinstance(outcome, wire.Reply):
+                if may_have_acted and call.method == "DELETE" and outcome.status == 404 and outcome.message:
+                    # What was sent before did it, and its answer was lost.
+                    return replace(outcome, status=200)
                 if not stale and self._drop_stale_session(outcome):
                     stale = True
                     continue
@@ -130,7 +139,7 @@ class Transport:
                     raise outcome
                 return replace(outcome, unsure=True) if may_have_acted else outcome
             why = f"status {outcome.status}" if isinstance(outcome, wire.Reply) else outcome
-            log.warning("%s %s: %s; again in %.1f s", call.method, call.path, why, wait)
+            log.info("%s %s: %s; again in %.1f s", call.method, call.path, why, wait)
             waits += 1
             acted = outcome.may_have_acted if isinstance(outcome, wire.Reply) else outcome.sent
             may_have_acted = may_have_acted or acted
@@ -144,12 +153,8 @@ class Transport:
             return None
         if isinstance(getattr(outcome, "__cause__", None), requests.exceptions.SSLError):
             return None  # a certificate does not get better by waiting
-        if isinstance(outcome, wire.Reply):
-            # Busy servers and proxies refuse a DELETE with 429 before anything of it is done.
-            acted = outcome.may_have_acted if call.method == "DELETE" else True
-        else:
-            acted = outcome.sent
-        if acted and not call.repeatable:
+        acted = isinstance(outcome, wire.Reply) or outcome.sent
+        if acted and (call.once or call.method == "POST"):
             return None
         if isinstance(outcome, wire.Reply) and "retry-after" in outcome.headers:
             try:
@@ -171,7 +176,7 @@ class Transport:
         if self._process != os.getpid():
             self._renew()
         now = self._clock()
-        if not call.repeatable and now - self._last_used > IDLE:
+        if (call.once or call.method == "POST") and now - self._last_used > IDLE:
             # A connection that the server is just closing would leave open whether the call was done.
             disconnect(self._session)
         self._last_used = now
@@ -189,10 +194,14 @@ class Transport:
                 body, counted = self._body(response, exchange, facts)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 log.debug("%s %s: %s", call.method, url, type(error).__name__)
-                raise failure(error, exchange, self._total, facts) from error
+                proxy = select_proxy(self.base, self._settings["proxies"])
+                raise failure(error, exchange, self._total, facts, proxy) from error
         log.debug("%s %s: %d, %d bytes", call.method, url, response.status_code, len(body))
+        _log_headers(">", request.headers)
+        _log_headers("<", response.headers)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        reply = wire.Reply(call, url, response.status_code, headers, body, counted=counted)
+        anonymous = not {"authorization", "cookie"} & {name.lower() for name in request.headers}
+        reply = wire.Reply(call, url, response.status_code, headers, body, counted=counted, anonymous=anonymous)
         if 200 <= reply.status < 300 and not reply.whole:
             host = urlsplit(url).netloc
             raise reply.error(errors.Unreachable, f"the connection to {host} broke: its reply may be cut")
@@ -238,8 +247,16 @@ class Transport:
     def _renew(self) -> None:
         """Leave the parent's connections alone after a fork: kept, for what drops them asks for locks of theirs."""
         _INHERITED.append(self._session)
-        self._session = session_like(self._borrowed)
+        self._session = session_like(self._borrowed, ask_system=self._ask_system)
         self._process = os.getpid()
+
+
+def _log_headers(sign: str, headers: Mapping[str, str]) -> None:
+    """Log headers, below the level DEBUG, without what could sign somebody in."""
+    if log.isEnabledFor(HEADERS):
+        for name, value in headers.items():
+            secret = re.search("auth|cookie|token|key|secret|password", name, re.I)
+            log.log(HEADERS, "%s %s: %s", sign, name, "********" if secret else value)
 
 
 def _times(timeout: Any) -> tuple[float, float, float]:
@@ -253,7 +270,7 @@ def _times(timeout: Any) -> tuple[float, float, float]:
 
 def _is_race(reply: wire.Reply) -> bool:
     """Whether this is what a lost race looks like: live servers answer the loser so, and a second try succeeds."""
-    if reply.call.method == "DELETE":
-        # In DHIS2's own words it is a transaction that was rolled back; anybody else's may stand for a lost answer.
-        return reply.status == 500 and bool(reply.web_message)
-    return reply.call.method == "PUT" and not reply.call.once and reply.status in (409, 500)
+    method, once = reply.call.method, reply.call.once
+    return not once and (
+        (method == "PUT" and reply.status in (409, 500)) or (method == "DELETE" and reply.status == 500)
+    )

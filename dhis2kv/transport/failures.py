@@ -6,6 +6,9 @@ Here since no exception of theirs crosses the library's surface, and every error
 from __future__ import annotations
 
 import re
+import socket
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +27,9 @@ _NOT_BEGUN = (
 )
 
 
-def failure(error: Exception, exchange: Exchange, total: float, facts: dict[str, Any]) -> errors.Dhis2kvError:
+def failure(
+    error: Exception, exchange: Exchange, total: float, facts: dict[str, Any], proxy: str | None = None
+) -> errors.Dhis2kvError:
     """The error that an exception of requests or urllib3 means, and whether the request had been sent by then."""
     cause: Any = error
     while isinstance(cause, requests.RequestException) and cause.args and isinstance(cause.args[0], Exception):
@@ -43,8 +48,8 @@ def failure(error: Exception, exchange: Exchange, total: float, facts: dict[str,
     if not refused and (isinstance(error, timeouts) or isinstance(cause, timeouts)):
         return errors.TimedOut(f"{host} did not {'answer' if sent else 'accept a connection'} in time", **facts)
     if not sent:
-        return errors.Unreachable(f"no connection to {host}: {_reason(cause)}", **facts)
-    return errors.Unreachable(f"the connection to {host} broke: {_reason(cause)}", **facts)
+        return errors.Unreachable(_no_connection(cause, facts["url"], proxy), **facts)
+    return errors.Unreachable(f"the connection to {host} broke: {_reason(cause)}{_hint(cause, facts['url'])}", **facts)
 
 
 def _never_connected(cause: Any) -> bool:
@@ -57,6 +62,64 @@ def _never_connected(cause: Any) -> bool:
     return gave_up or isinstance(cause, urllib3.exceptions.ConnectTimeoutError)
 
 
+def _no_connection(cause: Any, url: str, proxy: str | None) -> str:
+    """Why there is no connection, in the words of those who set it up, and what to set."""
+    parts, reason = urlsplit(url), _reason(cause)
+    shown = re.sub("//[^/@]*@", "//", proxy or "").rpartition("@")[2]
+    if isinstance(cause, requests.exceptions.InvalidProxyURL):
+        return f"the proxy {shown} is not a URL like http://proxy.example.org:3128"
+    if isinstance(cause, urllib3.exceptions.ProxyError):
+        reason = _reason(cause.original_error)
+        if "Tunnel" in reason:
+            return f"no connection to {parts.netloc}: the proxy {shown} leads to none ({reason})"
+        return (
+            f"no connection to the proxy {shown}, by which {parts.netloc} is asked: {reason}."
+            " NO_PROXY names hosts that are asked directly"
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        reason = _certificate(reason)
+    elif isinstance(cause, urllib3.exceptions.SSLError) and re.search(
+        "WRONG_VERSION|RECORD_LAYER|HTTP_REQUEST", reason
+    ):
+        reason = f"it does not speak https there; perhaps its address is http://{parts.netloc}"
+    elif any(isinstance(each, socket.gaierror) for each in _behind(cause)):
+        reason = f"a host of the name {parts.hostname!r} cannot be found; is the address right? ({reason})"
+    return f"no connection to {parts.netloc}: {reason}{_hint(cause, url)}"
+
+
+def _certificate(reason: str) -> str:
+    """What is wrong with a certificate, and what to set where it is one of the user's own."""
+    said = re.sub(r".*verify failed: |\s*\(_ssl\.c.*", "", reason)
+    if re.search("mismatch|expired|not yet valid", said):
+        return f"the server's certificate is not valid: {said}"
+    more = "" if find_spec("truststore") else "; dhis2kv[truststore] takes those of the operating system"
+    return (
+        f"the server's certificate is of nobody who is trusted ({said}). Name a file with the certificate of who issued"
+        f" it: SSL_CERT_FILE, ca_file in a profile, --ca-file or Store(..., verify=FILE){more}"
+    )
+
+
+def _hint(cause: Any, url: str) -> str:
+    """What a connection that breaks before any reply may mean."""
+    closed = any(isinstance(each, ConnectionError) or "\\x15\\x03" in repr(each) for each in _behind(cause))
+    refused = any(isinstance(each, ConnectionRefusedError) for each in _behind(cause))
+    if url.startswith("http://") and closed and not refused:
+        return "; if it speaks https there, its address begins with https://"
+    return ""
+
+
+def _behind(cause: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that it came of, which urllib3 tells now as its cause and now as an argument."""
+    while cause is not None:
+        yield cause
+        inner = next((each for each in cause.args if isinstance(each, BaseException)), None)
+        cause = inner or cause.__cause__ or cause.__context__
+
+
 def _reason(cause: BaseException) -> str:
     """What went wrong, without the addresses of objects that urllib3 prints."""
-    return re.sub(r"<[^>]*>:?\s*", "", str(cause)).strip() or type(cause).__name__
+    if len(cause.args) == 2 and cause.args[0] == "Connection aborted.":
+        cause = cause.args[1]
+        return getattr(cause, "strerror", None) or str(cause)
+    text = re.sub(r"<[^>]*>:?\s*|HTTPS?Connection\([^)]*\): ", "", str(cause)).strip()
+    return text or type(cause).__name__

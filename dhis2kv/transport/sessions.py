@@ -7,6 +7,7 @@ itself (cookies of somebody else, redirects, connections that others use too) is
 from __future__ import annotations
 
 import os
+import ssl
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,11 +26,33 @@ class _Session(requests.Session):
         return None
 
 
-def session_like(given: requests.Session | None) -> requests.Session:
-    """A session of our own, with the adapters and settings of one that was passed in, and connections of its own."""
+class _SystemAdapter(WatchedAdapter):
+    """Trusts whom the operating system trusts, too, where the extra ``truststore`` is installed."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, **_trust())
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **kwargs, **_trust())
+
+
+def _trust() -> dict[str, Any]:
+    """What tells urllib3 to ask the operating system about certificates, where it can."""
+    if find_spec("truststore") is None:
+        return {}
+    import truststore
+
+    return {"ssl_context": truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
+
+
+def session_like(given: requests.Session | None, *, ask_system: bool = False) -> requests.Session:
+    """A session of our own, with the adapters and settings of one that was passed in, and connections of its own.
+
+    ``ask_system`` lets the operating system say, too, whose certificates are trusted, where there are no adapters yet.
+    """
     session = _Session()
     if given is None:
-        adapter = WatchedAdapter(pool_connections=1, pool_maxsize=32, max_retries=0)
+        adapter = (_SystemAdapter if ask_system else WatchedAdapter)(pool_connections=1, pool_maxsize=32, max_retries=0)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
     else:
@@ -51,6 +74,23 @@ def session_like(given: requests.Session | None) -> requests.Session:
     return session
 
 
+def settings_of(
+    session: requests.Session,
+    base: str,
+    proxies: dict[str, str] | None,
+    verify: bool | str | None,
+    cert: str | tuple[str, str] | None,
+) -> dict[str, Any]:
+    """What ``send`` takes for this server: proxies and certificates, of the environment where nothing else says.
+
+    ``SSL_CERT_FILE`` is what other programs read, but for ``requests``; its own variables come first.
+    """
+    settings = dict(session.merge_environment_settings(base + "/", proxies or {}, True, verify, cert))
+    if settings["verify"] is True and session.trust_env:
+        settings["verify"] = os.environ.get("SSL_CERT_FILE") or True
+    return settings
+
+
 def disconnect(session: requests.Session) -> None:
     """Close the session's connections; what else its adapters hold belongs to whoever passed them in."""
     for adapter in session.adapters.values():
@@ -63,7 +103,8 @@ def check_settings(*, proxies: Any, verify: Any, cert: Any, **_: Any) -> None:
     files = [*(cert if isinstance(cert, tuple) else [cert]), verify]
     for path in files:
         if isinstance(path, str) and not os.path.exists(path):
-            raise ValueError(f"verify, cert, or REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE name {path!r}, which is not there")
+            variables = "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE"
+            raise ValueError(f"verify, cert, or {variables} name {path!r}, which is not there")
     for kind, proxy in (proxies or {}).items():
         if kind.partition(":")[0] not in ("http", "https", "all"):
             continue  # of the environment: other protocols, and where no proxy is wanted

@@ -35,14 +35,6 @@ class Call:
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
-    def repeatable(self) -> bool:
-        """Whether it may be sent again when its answer was lost.
-
-        A DELETE may not: it would delete what somebody else has created meanwhile.
-        """
-        return not self.once and self.method not in ("POST", "DELETE")
-
-    @property
     def writes(self) -> bool:
         """Whether it is meant to change something."""
         return self.method not in ("GET", "HEAD")
@@ -88,18 +80,23 @@ def check_delete(call: Call, sent_path: str) -> None:
 
 
 _PORTS = {"http": 80, "https": 443}
+# Pages that DHIS2 shows in a browser, whose address people copy: what stands before is that of the server.
+_PAGE = r"/(apps/[^/]|dhis-web-[a-z-]+(/|$))"
 
 
 def base_url(url: str) -> tuple[str, tuple[str, str] | None]:
     """The server's base URL (with its context path, no slash at the end) and the credentials found in the URL.
 
     It is in normal form, so that one server has one: the host in lower case, and no port that goes without saying. What
-    is given may or may not end in ``/api``, ``/api/NN`` or a slash. Raises ``ValueError`` for what is no http(s) URL.
+    is given may or may not end in ``/api``, ``/api/NN`` or a slash, or be that of a page of DHIS2. Raises
+    ``ValueError`` for what is no http(s) URL.
     """
     if not isinstance(url, str):
         raise TypeError(f"the URL of a server is a str, not {type(url).__name__}")
     try:
         parts = urlsplit(url.strip())
+        if page := re.search(_PAGE, parts.path):
+            parts = parts._replace(path=parts.path[: page.start()], query="", fragment="")
         whole = bool(parts.hostname) and (parts.port or 1) > 0 and not re.search(r"\s", url.strip())
     except ValueError:
         whole = False

@@ -22,7 +22,7 @@ class Reply:
     """What came back: status, headers (names in lower case) and body; ``text`` and ``json()`` read the body.
 
     ``unsure`` says that the call had been sent before, and may have acted then; ``counted`` that the body is known to
-    have come to its end, by its length or its chunks.
+    have come to its end, by its length or its chunks; ``anonymous`` that nothing signed the request.
     """
 
     call: Call
@@ -32,6 +32,7 @@ class Reply:
     body: bytes | bytearray = b""
     unsure: bool = False
     counted: bool = True
+    anonymous: bool = False
 
     @property
     def whole(self) -> bool:
@@ -78,20 +79,15 @@ class Reply:
         return names
 
     @property
-    def web_message(self) -> dict[str, Any]:
-        """The WebMessage, DHIS2's envelope for everything but values; empty where there is none."""
+    def message(self) -> str:
+        """The message of a WebMessage, DHIS2's envelope for everything but values; "" where there is none."""
         if self.media_type != "application/json" or self.call.method == "HEAD":
-            return {}
+            return ""
         try:
             found = loads(self.body.decode())
         except ValueError:
-            return {}
-        return found if isinstance(found, dict) and found.get("httpStatusCode") == self.status else {}
-
-    @property
-    def message(self) -> str:
-        """The message of the WebMessage; "" where there is none."""
-        message = self.web_message.get("message")
+            return ""
+        message = found.get("message") if isinstance(found, dict) and found.get("httpStatusCode") == self.status else ""
         return message if isinstance(message, str) else ""
 
     def error(self, kind: type[E], sentence: str, *args: str, **facts: Any) -> E:
@@ -127,16 +123,22 @@ def _closes_itself(body: bytes | bytearray) -> bool:
 def checked(reply: Reply) -> Reply:
     """Return the reply if it is a success, else raise the error that it means.
 
-    Only a 404 that is DHIS2's own, about the very name that was asked for, is a ``KeyNotFound``. A write is done where
-    DHIS2 says so in its own words, which all versions have for each: a WebMessage that is OK.
+    Only a 404 that is DHIS2's own, about the very name that was asked for, is a ``KeyNotFound``.
     """
     if 200 <= reply.status < 300:
-        if not _is_answer(reply):
-            raise _foreign(reply)
-        if reply.call.writes and reply.web_message.get("status") != "OK":
-            raise reply.error(errors.ServerError, f"the server does not say that it is done{_UNKNOWN}")
-        return reply
+        if _is_answer(reply):
+            return reply
+        raise _foreign(reply)
     raise _error(reply)
+
+
+_CONTEXT_PATH = "Many servers have it one level down, as in https://dhis2.example.org/dhis"
+_SIGN_IN = (
+    "make a profile (dhis2kv profile add NAME), set DHIS2_USERNAME and DHIS2_PASSWORD, or DHIS2_PAT, or give auth or"
+    " token to Store"
+)
+# What nginx, Tomcat and Apache say to http where they speak https.
+_WANTS_TLS = rb"(?i)plain HTTP request was sent to HTTPS port|requires TLS|plain HTTP to an SSL-enabled server port"
 
 
 def _error(reply: Reply) -> errors.Dhis2kvError:
@@ -145,9 +147,17 @@ def _error(reply: Reply) -> errors.Dhis2kvError:
     facts = {"message": message}
     if status in (301, 302, 303, 307, 308):
         target = re.sub("//[^/@]*@", "//", reply.headers.get("location", ""))
+        if target.endswith(f"{reply.call.path}/"):  # what 2.42 and later say of a wrong context path
+            return reply.error(errors.Rejected, f"there is no DHIS2 at this address. {_CONTEXT_PATH}")
         if "login" in target:
-            return reply.error(errors.NotAuthenticated, f"not signed in: the server redirects to its login, {target}")
+            how = f"; {_SIGN_IN}" if reply.anonymous else ""
+            sentence = f"not signed in: the server redirects to its login, {target}{how}"
+            return reply.error(errors.NotAuthenticated, sentence)
         return reply.error(errors.Rejected, f"the server redirects to {target!r}, which is not followed: use that URL")
+    if status == 401 and reply.anonymous:
+        return reply.error(errors.NotAuthenticated, f"no credentials were given: {_SIGN_IN}", **facts)
+    if status == 400 and re.search(_WANTS_TLS, reply.body[:4096]):
+        return reply.error(errors.Rejected, "it speaks https there: its address begins with https://")
     if status == 401 or (status == 400 and "www-authenticate" in reply.headers):
         return reply.error(errors.NotAuthenticated, f"the server does not accept these credentials{said}", **facts)
     if status == 403 or "is protected, access denied" in message:
@@ -167,7 +177,8 @@ def _absence(reply: Reply, message: str) -> errors.Dhis2kvError:
     own = message or (reply.call.method == "HEAD" and reply.media_type == "application/json")
     if not own or len(reply.call.names) < 2:
         return reply.error(
-            errors.ServerError, "a 404 that does not come from DHIS2's data store: is the URL right, and the server up?"
+            errors.ServerError,
+            f"a 404 that does not come from DHIS2's data store: is the URL right, and the server up? {_CONTEXT_PATH}",
         )
     _, namespace, *key = reply.call.names
     if message and f"'{reply.call.names[-1]}'" not in message:
@@ -187,9 +198,6 @@ def _is_answer(reply: Reply) -> bool:
     return reply.call.method == "GET" and reply.status == 200 and reply.media_type in ("", "application/json")
 
 
-_UNKNOWN = ", and whether it is done is not known"
-
-
 def _foreign(reply: Reply) -> errors.Dhis2kvError:
     """The error for a success that is not JSON: a login page, or some other page in between."""
     page = reply.body[:20_000].decode("utf-8", "replace")
@@ -199,7 +207,7 @@ def _foreign(reply: Reply) -> errors.Dhis2kvError:
     )
     if re.search(r"type=.?password|log.?in", page, re.I):
         return reply.error(errors.NotAuthenticated, f"not signed in: instead of JSON came {what}")
-    return reply.error(errors.ServerError, f"instead of JSON came {what}{_UNKNOWN if reply.call.writes else ''}")
+    return reply.error(errors.ServerError, f"instead of JSON came {what}")
 
 
 def understood(reply: Reply, name: str) -> bool | None:

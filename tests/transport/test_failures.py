@@ -186,12 +186,12 @@ class TestTrouble:
         assert not caught.value.sent
 
     def test_what_is_logged(self, caplog):
-        """Each request is logged at level DEBUG, each repeat at WARNING, without credentials."""
+        """Each request is logged at level DEBUG, each repeat at INFO, without credentials."""
         emulator = Emulator()
         emulator.fail("status", status=503)
         with caplog.at_level(logging.DEBUG, "dhis2kv"):
             assert connect(emulator)["app"].get("k") is None
-        assert [record.levelname for record in caplog.records] == ["DEBUG", "WARNING", "DEBUG"]
+        assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO", "DEBUG"]
         assert "district" not in caplog.text
 
 
