@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from dhis2kv.errors import TimedOut as TimedOut
     from dhis2kv.errors import Unaddressable as Unaddressable
     from dhis2kv.errors import Unreachable as Unreachable
+    from dhis2kv.errors import Unreadable as Unreadable
     from dhis2kv.store import Namespace as Namespace
     from dhis2kv.store import Store as Store
-    from dhis2kv.wire.conditions import where as where
     from dhis2kv.wire.query import Query as Query
 
 _HOME = {
@@ -45,7 +45,6 @@ _HOME = {
     "Namespace": "store",
     "Query": "wire.query",
     "Store": "store",
-    "where": "wire.conditions",
 } | dict.fromkeys(
     (
         "BulkError",
@@ -64,6 +63,7 @@ _HOME = {
         "TimedOut",
         "Unaddressable",
         "Unreachable",
+        "Unreadable",
     ),
     "errors",
 )

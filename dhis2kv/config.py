@@ -24,6 +24,7 @@ log = logging.getLogger("dhis2kv")
 AWAY = (errors.Unreachable, errors.TimedOut, errors.ServerError)
 
 _ABSENT: Any = object()
+_PLAIN = frozenset((str, int, float, bool, type(None)))  # types of values that nobody can change
 _M = TypeVar("_M")
 _Callback = TypeVar("_Callback", bound=Callable[[frozenset[str]], object])
 
@@ -81,13 +82,14 @@ class Config(Mapping[str, Any]):
         if refresh_after is not None and refresh_after <= 0:
             raise ValueError("refresh_after is a number of seconds above 0; without it nothing is loaded again")
         self._source, self._defaults = source, dict(defaults or {})
-        self._refresh_after = float("inf") if refresh_after is None else refresh_after
+        self._refresh_after = refresh_after
         self._fallback = None if fallback is None else Path(fallback)
         if self._fallback is not None:
             _check_place(self._fallback)
         self._clock = clock
         self._lock = threading.Lock()  # held while the snapshot is loaded
         self._data: dict[str, Any] | None = None
+        self._plain: dict[str, Any] = {}  # what names mean in it that were looked up already, where no copy is needed
         self._saved: str | None = None
         self._due = 0.0
         self._callbacks: list[Callable[[frozenset[str]], object]] = []
@@ -95,12 +97,22 @@ class Config(Mapping[str, Any]):
     # --- looking ------------------------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:
+        try:  # a program that runs does nothing else with its settings
+            if self._refresh_after is None or self._clock() < self._due:
+                return self._plain[name]
+        except (KeyError, TypeError):  # not looked up before, or no text
+            pass
         if not isinstance(name, str):
             raise TypeError(f"a setting's name is a str, not {type(name).__name__}")
-        value = _look_up(self._current(), name)
+        data, plain = self._current(), self._plain
+        value = _look_up(data, name)
         if value is _ABSENT:
             raise KeyError(name)
-        return copy.deepcopy(value)
+        if type(value) not in _PLAIN:
+            return _copied(value)
+        if data is self._data:  # then plain is of it too, for _take replaces it later
+            plain[name] = value
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._current())
@@ -110,7 +122,7 @@ class Config(Mapping[str, Any]):
 
     def copy(self) -> dict[str, Any]:
         """Everything as a dict, all of one snapshot."""
-        return copy.deepcopy(self._current())
+        return typing.cast(dict[str, Any], _copied(self._current()))
 
     def items(self) -> ItemsView[str, Any]:
         """Keys and values, all of one snapshot."""
@@ -159,7 +171,7 @@ class Config(Mapping[str, Any]):
             with self._lock:
                 if self._data is None:  # another thread may have loaded it while this one waited
                     self._load_first()
-        elif self._clock() >= self._due and self._lock.acquire(blocking=False):
+        elif self._refresh_after is not None and self._clock() >= self._due and self._lock.acquire(blocking=False):
             self._load_again()
         return typing.cast(dict[str, Any], self._data)
 
@@ -169,7 +181,7 @@ class Config(Mapping[str, Any]):
         except AWAY as error:
             if self._fallback is None or not self._fallback.exists():
                 raise
-            self._data = _merged(self._defaults, _restored(self._fallback, error))
+            self._take(_merged(self._defaults, _restored(self._fallback, error)))
             log.warning("the server is away, the settings are those in %s: %s", self._fallback, error)
 
     def _load_again(self) -> None:
@@ -185,21 +197,29 @@ class Config(Mapping[str, Any]):
 
     def _load(self) -> frozenset[str]:
         """Load the snapshot; returns the keys that changed, none at first."""
-        self._due = self._clock() + self._refresh_after
+        if self._refresh_after is not None:
+            self._due = self._clock() + self._refresh_after
         if isinstance(self._source, Namespace):
             self._source.refresh()  # the reason to load is that what is cached may be old
         found = entries(self._source)
-        before, self._data = self._data, copy.deepcopy(_merged(self._defaults, found))
+        before, now = self._data, _copied(_merged(self._defaults, found))
+        self._take(now)
         if self._fallback is not None:
-            self._save(self._fallback, json.dumps(found, ensure_ascii=False))
-        return frozenset() if before is None else _changed(before, self._data)
+            self._save(self._fallback, found)
+        return frozenset() if before is None else _changed(before, now)
 
-    def _save(self, path: Path, text: str) -> None:
-        if text == self._saved:
-            return
+    def _take(self, data: dict[str, Any]) -> None:
+        """Let a snapshot count from now on."""
+        self._data = data
+        self._plain = {}  # in this order; see __getitem__
+
+    def _save(self, path: Path, found: dict[str, Any]) -> None:
         try:
+            text = json.dumps(found, ensure_ascii=False)
+            if text == self._saved:
+                return
             private.write(path, text)
-        except OSError as error:
+        except (OSError, RecursionError) as error:  # json recurses, and the program may be far down its stack
             log.warning("the settings could not be written to %s, which stays as it was: %s", path, error)
         else:
             self._saved = text
@@ -216,32 +236,78 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> frozenset[str]:
     return frozenset((before.keys() | now.keys()) - same)
 
 
+# Nothing below recurses, for a value may be nested as deep as half of Python's stack.
+
+
 def _look_up(data: Mapping[str, Any], name: str) -> Any:
     """What a name means in nested objects; of keys with dots in them the longest counts."""
-    if name in data:
-        return data[name]
-    end = name.rfind(".")
-    while end > 0:
-        inner = data.get(name[:end])
-        if isinstance(inner, Mapping):
-            value = _look_up(inner, name[end + 1 :])
-            if value is not _ABSENT:
-                return value
-        end = name.rfind(".", 0, end)
+    todo = [(data, name)]
+    while todo:
+        inside, rest = todo.pop()
+        if rest in inside:
+            return inside[rest]
+        heads = [(rest[:end], rest[end + 1 :]) for end, mark in enumerate(rest) if end and mark == "."]
+        todo += [(inside[head], tail) for head, tail in heads if isinstance(inside.get(head), Mapping)]
     return _ABSENT
 
 
 def _merged(defaults: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """The one over the other, objects in both member by member."""
-    merged = {**defaults, **found}
-    for key in defaults.keys() & found.keys():
-        if isinstance(defaults[key], Mapping) and isinstance(found[key], Mapping):
-            merged[key] = _merged(defaults[key], found[key])
-    return merged
+    whole = {**defaults, **found}
+    todo = [(whole, defaults, found)]
+    while todo:
+        merged, below, above = todo.pop()
+        for key in below.keys() & above.keys():
+            if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
+                merged[key] = {**below[key], **above[key]}
+                todo.append((merged[key], below[key], above[key]))
+    return whole
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a value, which shares nothing with it that could be changed."""
+    whole: list[Any] = []
+    copies: dict[int, Any] = {}  # by the id of what they are copies of, which may stand in several places
+    todo: list[tuple[Any, Any]] = [([value], whole)]
+    while todo:
+        source, into = todo.pop()
+        for name, member in source.items() if type(source) is dict else enumerate(source):
+            kind = type(member)
+            if kind in _PLAIN:
+                new = member
+            elif kind is not dict and kind is not list:
+                new = copy.deepcopy(member)
+            elif (new := copies.get(id(member))) is None:
+                new = copies[id(member)] = kind()
+                todo.append((member, new))
+            if type(into) is dict:
+                into[name] = new
+            else:
+                into.append(new)
+    return whole[0]
 
 
 def _dataclass(model: Any, data: Any) -> Any:
     """An instance of a dataclass, and of those in its fields."""
+    made: dict[str, Any] = {}
+    todo = [(model, data, made, "")]
+    order = []
+    while todo:
+        model, data, parent, place = todo.pop()
+        members = _members(model, data)
+        order.append((model, members, parent, place))
+        hints = typing.get_type_hints(model)
+        for name, value in members.items():
+            inner = _dataclass_of(hints[name])
+            if inner is not None and isinstance(value, Mapping):
+                todo.append((inner, value, members, name))
+    for model, members, parent, place in reversed(order):  # those in fields first
+        parent[place] = model(**members)
+    return made[""]
+
+
+def _members(model: Any, data: Any) -> dict[str, Any]:
+    """What a dataclass is given, by the names of its fields."""
     if not isinstance(data, Mapping):
         raise ValueError(f"{model.__name__} is made from an object with members, not from {type(data).__name__}")
     fields = {field.name: field for field in dataclasses.fields(model) if field.init}
@@ -253,15 +319,13 @@ def _dataclass(model: Any, data: Any) -> Any:
     missing = [name for name in needed if name not in data]
     if missing:
         raise ValueError(f"{model.__name__} needs settings that are not there: {', '.join(missing)}")
-    hints = typing.get_type_hints(model)
-    return model(**{name: _field(hints[name], data[name]) for name in fields if name in data})
+    return {name: data[name] for name in fields if name in data}
 
 
-def _field(kind: Any, value: Any) -> Any:
-    """The value of a dataclass's field: an instance where its type is a dataclass, or one of several that is."""
+def _dataclass_of(kind: Any) -> Any:
+    """The dataclass that a field's type is, or one of several that is; None where there is none."""
     kinds = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    found = next(filter(dataclasses.is_dataclass, kinds), None)
-    return _dataclass(found, value) if found is not None and isinstance(value, Mapping) else value
+    return next(filter(dataclasses.is_dataclass, kinds), None)
 
 
 def _check_place(path: Path) -> None:

@@ -7,6 +7,7 @@
     ├── InvalidValue    (TypeError, ValueError)   a value that would not come back the same; nothing was sent
     ├── Unaddressable   (ValueError)              a name that cannot be reached over this route; nothing was sent
     ├── ReadOnly        (TypeError)               the store was opened read-only; nothing was sent
+    ├── Unreadable      (ValueError)              a stored value that Python cannot hold; its text can be had
     ├── KeyNotFound     (KeyError)                certain absence: the server said so, about this very name
     ├── NotAuthenticated                          who are you? (401, the login page, a malformed token)
     ├── Forbidden       (PermissionError)         not for you (403, a protected namespace)
@@ -42,6 +43,7 @@ __all__ = [
     "TimedOut",
     "Unaddressable",
     "Unreachable",
+    "Unreadable",
 ]
 
 
@@ -84,6 +86,13 @@ class Unaddressable(Dhis2kvError, ValueError):
 
 class ReadOnly(Dhis2kvError, TypeError):
     """A write on a store that was opened with ``read_only=True``; nothing was sent."""
+
+
+class Unreadable(Dhis2kvError, ValueError):
+    """A stored value that is JSON and that Python cannot hold: far too deep, or a number beyond all bounds.
+
+    Servers store such values. ``get_text`` gives the text; writing or deleting the entry works as ever.
+    """
 
 
 class KeyNotFound(Dhis2kvError, KeyError):

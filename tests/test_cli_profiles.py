@@ -161,7 +161,9 @@ def test_servers_that_take_no_tokens(version):
         tokens.make(connect(emulator), 7, lambda key: connect(emulator, auth=None, token=key))
 
 
-MADE = {"response": {"uid": "tokenuid001", "key": "d2p_made"}}
+DONE = {"httpStatusCode": 200, "status": "OK"}
+CREATED = {"httpStatusCode": 201, "status": "OK"}
+MADE = {**CREATED, "response": {"uid": "tokenuid001", "key": "d2p_made"}}
 
 
 def attributes(call):
@@ -189,8 +191,9 @@ def test_a_token_that_cannot_be_used_is_deleted():
     with responses.RequestsMock() as mocked:
         mocked.post("https://t.example.org/api/apiToken", json=MADE, status=201)
         mocked.get("https://t.example.org/api/dataStore", json={"message": "no"}, status=401)
-        mocked.delete("https://t.example.org/api/apiToken/tokenuid001", json={"httpStatusCode": 200})
-        mocked.post("https://t.example.org/api/apiToken", json={"response": {"uid": "u2", "key": "d2p_2"}}, status=201)
+        mocked.delete("https://t.example.org/api/apiToken/tokenuid001", json=DONE)
+        second = {**CREATED, "response": {"uid": "u2", "key": "d2p_2"}}
+        mocked.post("https://t.example.org/api/apiToken", json=second, status=201)
         mocked.get("https://t.example.org/api/dataStore", json=[])
         mocked.head(re.compile(".*"), status=404, content_type="application/json")
         token = tokens.make(store, 7, lambda key: Store("https://t.example.org", token=key))

@@ -16,7 +16,7 @@ from dhis2kv import InvalidValue, KeyNotFound, Namespace, Query, ReadOnly, Store
 from dhis2kv.emulator import Emulator
 
 from .conftest import OLD_MIDDLE_NEW, connect, sent
-from .test_wire import values
+from .wire.test_values import values
 
 try:
     from test import mapping_tests

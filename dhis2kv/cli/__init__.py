@@ -2,7 +2,7 @@
 
 ``connection`` finds the server and the account, ``values`` and ``files`` read what is given, ``output`` prints,
 ``carrying`` carries out plans, and the commands are in ``entries`` (one entry or the names of many), ``many`` (whole
-namespaces), ``watching`` and ``servers``. Modules that load ``requests`` are imported where they
+namespaces), ``folders``, ``watching`` and ``servers``. Modules that load ``requests`` are imported where they
 are needed, for ``--help`` and completion should not wait for them.
 """
 
@@ -18,6 +18,7 @@ from dhis2kv import __version__
 from dhis2kv.cli import (  # bash is there for click to find
     bash,  # noqa: F401
     entries,
+    folders,
     many,
     profiles,
     servers,
@@ -36,7 +37,7 @@ Exit status:
   3  not found
   4  not signed in, or not allowed
   5  conflict: it exists already, or somebody else wrote meanwhile
-diff: 0 all the same, 1 differences, more than 1 as above (a failure is 2).
+diff, status: 0 all the same, 1 differences, more than 1 as above (a failure is 2).
 
 \b
 Completion by the tab key, for the start file of your shell:
@@ -75,6 +76,7 @@ def cli(context: click.Context) -> None:
 for _command in (
     *entries.COMMANDS,
     *many.COMMANDS,
+    *folders.COMMANDS,
     *watching.COMMANDS,
     *profiles.COMMANDS,
     *servers.COMMANDS,

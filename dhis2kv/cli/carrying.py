@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from dhis2kv import errors
 from dhis2kv.cli.output import confirm, harmless, progress, say, show_change
 
 if TYPE_CHECKING:
-    from dhis2kv.snapshot import Changes, Mode
+    from dhis2kv.snapshot import Change, Changes, Mode
     from dhis2kv.store import Store
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -23,9 +23,18 @@ verify_option = click.option(
 )
 
 
+Step = Callable[[int, int], None]
+
+
 def server(store: Store) -> str:
     """The server of a store, as questions and reports name it."""
     return f"{store.datastore.transport.base}"
+
+
+def show_plan(plan: Iterable[Change]) -> None:
+    """Print what a plan would do, a line a change."""
+    for change in plan:
+        show_change(change.sign, str(change)[2:])
 
 
 def carry_out(
@@ -35,18 +44,18 @@ def carry_out(
     yes: bool = False,
     dry_run: bool = False,
     verify: bool = True,
-) -> bool:
+    act: Callable[[Step], None] | None = None,
+) -> None:
     """Make these changes, which are of one server, after asking where something is deleted; or only show them.
 
-    Says what was done, also when it is interrupted. Returns whether it was done, and not only shown.
+    ``act`` makes them where ``snapshot.apply`` is not all there is to do. Says what was done, also when interrupted.
     """
     from dhis2kv import snapshot
 
     if dry_run:
         for plan in plans.values():
-            for sign, entry in plan:
-                show_change(sign, f"{entry}{' (encrypted)' if entry.encrypted else ''}")
-        return False
+            show_plan(plan)
+        return
     where = server(next(iter(plans)))
     count: Counter[str] = Counter()
     doomed: list[str] = []
@@ -60,35 +69,30 @@ def carry_out(
         confirm(f"Delete {count['-']} entries ({', '.join(doomed)}{more}) on {where}?", yes)
     before = 0
     for store, plan in plans.items():
-        with progress("Writing") as bar, _interruptible(where, before, count.total()) as step:
-
-            def report(done: int, total: int, bar: _Step | None = bar, step: _Step = step) -> None:
-                step(done, total)
-                if bar:
-                    bar(done, total)
-
-            snapshot.apply(store, plan, mode, progress=report, verify=verify)
+        with progress("Writing") as bar, interruptible(f"changes on {where}", before, count.total(), bar) as report:
+            if act is None:
+                snapshot.apply(store, plan, mode, progress=report, verify=verify)
+            else:
+                act(report)
         before += len(plan)
     say(f"{count['+']} created, {count['~']} updated, {count['-']} deleted on {where}")
-    return True
-
-
-_Step = Callable[[int, int], None]
 
 
 @contextmanager
-def _interruptible(where: str, before: int, total: int) -> Iterator[_Step]:
-    """Say how far it came when it is interrupted."""
+def interruptible(what: str, before: int, total: int, bar: Step | None) -> Iterator[Step]:
+    """A function of done and total for those who report progress; says how far they came when interrupted."""
     reached = before
 
-    def step(done: int, _: int) -> None:
+    def step(done: int, of: int) -> None:
         nonlocal reached
         reached = before + done
+        if bar:
+            bar(done, of)
 
     try:
         yield step
     except KeyboardInterrupt:
-        say(f"Interrupted: {reached} of {total} changes on {where} are made. Run it again for the rest.")
+        say(f"Interrupted: {reached} of {total} {what} are made. Run it again for the rest.")
         raise
 
 

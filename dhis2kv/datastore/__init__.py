@@ -14,13 +14,11 @@ from dhis2kv import errors, wire
 from dhis2kv.datastore.many import Phase, Progress, each
 from dhis2kv.datastore.parts import PartWriter, check_path
 from dhis2kv.datastore.reading import Reader
-from dhis2kv.datastore.search import Search, Searcher
 from dhis2kv.datastore.server import Names, Server, names_of, new_names_of, store_of
 from dhis2kv.datastore.writing import Writer
 from dhis2kv.releases import Version
 from dhis2kv.transport import Transport
 from dhis2kv.wire import Query
-from dhis2kv.wire.conditions import Condition
 
 __all__ = ["Datastore", "Progress"]
 
@@ -50,7 +48,6 @@ class Datastore:
         self._server = Server(transport)
         self._reader = Reader(self._server, workers)
         self._writer = Writer(self._server, self._reader, read_back=read_back)
-        self._searcher = Searcher(self._server, self._reader)
         self._parts = PartWriter(self._server, self._reader, self._writer)
 
     # --- what the reference client has --------------------------------------------------------------------------------
@@ -67,8 +64,12 @@ class Datastore:
         return self._reader.keys(_space(user, namespace))
 
     def get(self, namespace: str, key: str, *, user: bool = False) -> Any:
-        """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent."""
-        return self._reader.entry(names_of(user, namespace, key))[0]
+        """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent.
+
+        Integers come with every digit, other numbers as floats. Raises ``Unreadable`` for a value that Python cannot
+        hold: ``get_text`` gives its text.
+        """
+        return self._reader.entry(names_of(user, namespace, key))
 
     def get_text(self, namespace: str, key: str, *, user: bool = False) -> str:
         """The JSON text of an entry, as the server spells it just now; one request.
@@ -76,7 +77,7 @@ class Datastore:
         The same value has several spellings, on one server within seconds: never compare texts. Raises ``KeyNotFound``
         when it is absent.
         """
-        return self._reader.entry(names_of(user, namespace, key))[1]
+        return self._reader.text(names_of(user, namespace, key))
 
     def exists(self, namespace: str, key: str, *, user: bool = False) -> bool:
         """Whether an entry exists, without moving its value; one request. False for a name that no server can hold."""
@@ -108,17 +109,21 @@ class Datastore:
         self._writer.write(names, text, encrypt)
 
     def delete(self, namespace: str, key: str, *, user: bool = False) -> None:
-        """Delete an entry; one request. Raises ``KeyNotFound`` when it is absent."""
+        """Delete an entry; one request, and one to look for it where the answer was lost.
+
+        Raises ``KeyNotFound`` when it is absent. It is not sent again after an answer that was lost, for somebody may
+        have created the entry anew: where there is one then, the error says that it is not known which.
+        """
         self.check_writable()
-        self._server.call("DELETE", *names_of(user, namespace, key))
+        self._writer.delete(names_of(user, namespace, key))
 
     def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
-        """Delete a namespace with all its entries; one request.
+        """Delete a namespace with all its entries; one request, and one to look for it where the answer was lost.
 
         Raises ``KeyNotFound`` when there is none; in the user store, servers before 2.40.1 do not tell.
         """
         self.check_writable()
-        self._server.call("DELETE", *_space(user, namespace))
+        self._writer.delete(_space(user, namespace))
 
     # --- one entry ----------------------------------------------------------------------------------------------------
 
@@ -184,7 +189,8 @@ class Datastore:
         (encrypted ones). The answer comes from one statement of the server's database, so that it is consistent, but
         for those hidden. Where a server has no bulk read (dataStore before 2.38, userDataStore before 2.40.1), or
         cannot give a certain one, it is the listing and a request per key, several at a time. ``texts`` gives JSON
-        texts.
+        texts. What cannot be read is left out, with a warning in the log: values that Python cannot hold (their texts
+        can be had), and keys that no address leads to.
         """
         return self._reader.all(_space(user, namespace), texts)
 
@@ -209,78 +215,19 @@ class Datastore:
             raise TypeError("keys is several keys, not one text, which would be taken for its characters")
         return self._reader.some(_space(user, namespace), keys, texts)
 
-    @overload
-    def find(
-        self,
-        namespace: str,
-        *conditions: Condition | str,
-        fields: str | Iterable[str] | None = ...,
-        order: str | None = ...,
-        limit: int | None = ...,
-        any: bool = ...,
-        user: bool = ...,
-        encrypt: bool = ...,
-        explain: Literal[False] = ...,
-    ) -> dict[str, Any]: ...
-    @overload
-    def find(
-        self,
-        namespace: str,
-        *conditions: Condition | str,
-        fields: str | Iterable[str] | None = ...,
-        order: str | None = ...,
-        limit: int | None = ...,
-        any: bool = ...,
-        user: bool = ...,
-        encrypt: bool = ...,
-        explain: Literal[True],
-    ) -> str: ...
-
-    def find(
-        self,
-        namespace: str,
-        *conditions: Condition | str,
-        fields: str | Iterable[str] | None = None,
-        order: str | None = None,
-        limit: int | None = None,
-        any: bool = False,
-        user: bool = False,
-        encrypt: bool = False,
-        explain: bool = False,
-    ) -> dict[str, Any] | str:
-        """The entries of a namespace that meet all conditions (``any=True``: at least one), ``{key: value}``.
-
-        A condition is ``where("age") > 30`` or DHIS2's own ``"age:gt:30"``. Sorted by key, or by ``order``, a dotted
-        path with ``:asc`` or ``:desc``: numbers before texts, numbers by size, texts by code point, ties by key, and
-        entries without the part last. With ``fields`` (paths) a value is only those parts, nested as they are; what an
-        entry lacks is left out. Only the first ``limit`` are given.
-
-        One request, whose answer is what was found, where the server understands the conditions; else the answer is
-        what could be found, at most all entries, and the rest is decided here, with the same meaning: for texts that
-        come before or after others, lists and objects, member names other than letters, digits, ``_`` and ``-``,
-        texts with ``~``, ``@``, ``::``, commas or brackets, numbers from 2^31 on or below 0. ``explain=True`` says
-        which it is and sends nothing; the log says it, too. What ``get_all`` says comes on top, and with ``fields``
-        one request for each that some entry lacks. Where a server has no queries it costs what ``get_all`` costs.
-
-        No server looks into entries that are stored encrypted. They are found by their keys; by their values only
-        with ``encrypt=True``, which reads all entries. Without it a warning in the log says so, once.
-        """
-        search = Search.of(conditions, fields, order, limit, any)
-        space = _space(user, namespace)
-        if explain:
-            return self._searcher.explain(search, encrypt)
-        return self._searcher.find(space, search, encrypt)
-
     def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:
         """What a server with bulk reads answers to a query, as a list of objects; one request.
 
-        Raises ``ServerError`` where the answer cannot be parsed: one key with a quotation mark is enough for that.
+        Each has the real ``key`` of its entry, whatever other keys hold. An entry that Python cannot hold is left out,
+        with a warning in the log. Raises ``Rejected`` where the server has no bulk reads, ``ServerError`` where its
+        answer is not certain, and ``Unaddressable`` for the namespace ``protections`` from 2.42 on, whose address is
+        another route.
         """
         return self._reader.query(_space(user, namespace), query)
 
     def query_text(self, namespace: str, query: Query, *, user: bool = False) -> str:
-        """The JSON text of what ``query`` answers, for those who parse it themselves; one request."""
-        return self._server.call("GET", *_space(user, namespace), query=query.text).text
+        """The JSON text of what ``query`` answers, also of what Python cannot hold; one request."""
+        return self._reader.query_text(_space(user, namespace), query)
 
     def set_many(
         self,
@@ -305,16 +252,20 @@ class Datastore:
 
         Costs what ``get_all`` does, and one request per difference, several at a time. Everything is checked before
         the first is sent. Raises ``BulkError`` as ``set_many`` does; nothing is deleted before all writes are done.
+        Raises ``Unreadable``, and changes nothing, where an entry that would be deleted cannot be read: ``get_all``
+        leaves such an entry out, so that writing back what it gave would lose it.
         """
         texts = {new_names_of(user, namespace, key): wire.dumps(value) for key, value in entries.items()}
         self.check_writable()
-        now = self.get_all(namespace, user=user)
-        changed = [
-            names
-            for names, text in texts.items()
-            if names[2] not in now or not wire.same(now[names[2]], wire.loads(text))
-        ]
+        now, left_out = self._reader.whole(_space(user, namespace), texts=True)
         surplus = [names_of(user, namespace, key) for key in now if key not in entries]
+        lost = [key for key in left_out if key not in entries] + [key for _, _, key in surplus if not _held(now[key])]
+        if lost:
+            raise errors.Unreadable(
+                f"{namespace} holds entries that cannot be read, and would be deleted: {', '.join(map(repr, lost))};"
+                " nothing was written. Delete them first, or give them values"
+            )
+        changed = [names for names, text in texts.items() if names[2] not in now or not _holds(now[names[2]], text)]
         write = (changed, lambda names: self._writer.write(names, texts[names], encrypt))
         self._each([write, (surplus, self._writer.discard)], None)
 
@@ -357,3 +308,17 @@ class Datastore:
 
 def _space(user: bool, namespace: str) -> Names:
     return store_of(user), wire.check_name(namespace, "namespace")
+
+
+def _held(text: str) -> bool:
+    """Whether Python can hold the value of a stored text."""
+    try:
+        wire.loads(text)
+    except errors.Unreadable:
+        return False
+    return True
+
+
+def _holds(stored: str, text: str) -> bool:
+    """Whether a stored text is the same JSON as one that is to be written."""
+    return _held(stored) and wire.same(wire.loads(stored), wire.loads(text))

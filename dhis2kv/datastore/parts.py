@@ -36,7 +36,7 @@ class PartWriter:
         """Set the member at a path."""
         self._check_server(names, "patch")
         what = shown(names)
-        if not member(self._reader.entry(names)[0], path)[0]:
+        if not member(self._reader.entry(names), path)[0]:
             raise errors.NotStored(f"there is no {path!r} in {what}, and a server changes only what is there")
         reply = self._server.call("PUT", *names, query=urlencode({"path": path}), body=text)
         if reply.status == 201:
@@ -57,7 +57,7 @@ class PartWriter:
         self._check_server(names, "roll")
         what = shown(names)
         try:
-            now, created = self._reader.entry(names)[0], False
+            now, created = self._reader.entry(names), False
         except errors.KeyNotFound:
             now, created = self._empty_list(names)
         if not isinstance(now, list):
@@ -106,7 +106,7 @@ class PartWriter:
         try:
             self._writer.create(names, "[]", False)
         except errors.KeyExists:
-            return self._reader.entry(names)[0], False
+            return self._reader.entry(names), False
         except errors.Dhis2kvError as error:
             if not error.sent:
                 raise

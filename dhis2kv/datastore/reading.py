@@ -1,15 +1,17 @@
 """Reading entries: one, some, or all of a namespace; imports the server's calls, the pool and the releases.
 
 Here since what a read means is delicate: keys whose own address is a listing, bulk answers that are not certain or that
-hide entries, servers that have no bulk reads at all.
+hide entries, values that Python cannot hold, servers that have no bulk reads at all.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from dhis2kv import errors, wire
@@ -22,16 +24,22 @@ log = logging.getLogger("dhis2kv")
 
 # What a filter can name: other characters separate, group or stand for others in its grammar.
 _FILTERABLE = re.compile(r"[\w.-]+( [\w.-]+)*")
-
 _PROTECTIONS = (wire.SHARED, "protections")
 
 
-class Unreadable(Exception):
-    """A bulk answer that says nothing certain; ``keys`` where it was a listing of keys instead."""
+class _Uncertain(Exception):
+    """A bulk answer that says nothing certain, and the error that it is; ``keys`` where it was a listing instead."""
 
-    def __init__(self, keys: list[str] | None = None) -> None:
-        super().__init__(keys)
-        self.keys = keys
+    def __init__(self, error: errors.Dhis2kvError, keys: list[str] | None = None) -> None:
+        super().__init__(error, keys)
+        self.error, self.keys = error, keys
+
+
+class Found(NamedTuple):
+    """What a bulk read brings: values or JSON texts by their keys, and for each that cannot be read why."""
+
+    entries: dict[str, Any]
+    left_out: dict[str, errors.Dhis2kvError]
 
 
 class Reader:
@@ -65,42 +73,45 @@ class Reader:
             return False
         return True
 
-    def entry(self, names: Names) -> tuple[Any, str]:
-        """The value of an entry and its text; an entry without a value, which an empty PUT makes, reads as null."""
-        if names[-1] == "keys":
-            return self._keys_entry(names)
-        reply = self._server.call("GET", *names)
-        return (reply.json(), reply.text) if reply.body else (None, "null")
+    def entry(self, names: Names) -> Any:
+        """The value of an entry; an entry without a value, which an empty PUT makes, reads as null."""
+        value, _ = self._entry(names)
+        if isinstance(value, errors.Unreadable):
+            raise errors.Unreadable(
+                f"the value of {shown(names)} is too much for Python: {value}; get_text gives its text", status=200
+            ) from value
+        return value
 
-    def _keys_entry(self, names: Names) -> tuple[Any, str]:
-        """The key ``keys``, whose own address means the listing on newer servers: found by a query."""
+    def text(self, names: Names) -> str:
+        """The JSON text of an entry, also where Python cannot hold the value."""
+        return self._entry(names)[1]
+
+    def _entry(self, names: Names) -> tuple[Any, str]:
+        """The value of an entry, ``Unreadable`` instead of one that Python cannot hold, and its text."""
+        if names[-1] != "keys":
+            return _value(self._server.call("GET", *names))
+        # Its own address means the listing on newer servers: it is found by a query.
         if names[:2] == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
             raise errors.Unaddressable("servers from 2.42 on have no address for the value of protections/keys")
+        query = Query(filters=("_:eq:keys",))
+        found: dict[str, str] = {}
         try:
-            reply = self._server.call("GET", *names[:2], query=Query(filters=("_:eq:keys",)).text)
+            for batch in self._batches(names[:2], query, {"keys"}):
+                found.update(zip(batch.keys, batch.texts, strict=True))
         except errors.KeyNotFound as error:
             raise _absent(error, names) from error  # the whole namespace is
-        except errors.Rejected:  # a hidden namespace; the listing says what there is
+        except _Uncertain as answer:
+            if answer.keys is not None:  # a server without queries
+                return _value(self._keys_entry_by_address(names, answer.keys))
             self._check_listed(names)
-            raise
-        text = reply.text
-        listed = listing(text)
-        if listed is not None:  # a server without queries
-            return self._keys_entry_by_address(names, listed)
-        try:
-            entries = {key: (value, text[start:end]) for key, value, start, end in wire.entries(text)}
-        except ValueError as error:
-            self._check_listed(names)
-            raise reply.error(errors.ServerError, f"the server's answer cannot be read: {error}") from error
-        if "keys" not in entries:
-            raise reply.error(errors.KeyNotFound, "", "keys", namespace=names[1])
-        if entries["keys"][0] is None:
-            stored = Query(fields="", filters=("_:eq:keys", ".:null")).text
-            if not self._server.call("GET", *names[:2], query=stored).json():
-                raise errors.Unaddressable(f"servers have no address for an encrypted value of {names[1]}/keys")
-        return entries["keys"]
+            raise answer.error from None
+        if "keys" not in found:
+            raise errors.KeyNotFound("keys", namespace=names[1], status=200)
+        if found["keys"] == "null" and self._not_stored_nulls(names[:2], query, ["keys"]):
+            raise errors.Unaddressable(f"servers have no address for an encrypted value of {names[1]}/keys")
+        return _loaded(found["keys"]), found["keys"]
 
-    def _keys_entry_by_address(self, names: Names, listed: list[str]) -> tuple[Any, str]:
+    def _keys_entry_by_address(self, names: Names, listed: list[str]) -> wire.Reply:
         """The key ``keys`` where it is as others: on servers without queries, which answer the listing to one."""
         if "keys" not in listed:
             raise errors.KeyNotFound("keys", namespace=names[1], status=200)
@@ -109,8 +120,7 @@ class Reader:
                 f"the value of {shown(names)} cannot be read: the server has queries, and answers the listing to one."
                 " Has a proxy before it dropped the query string?"
             )
-        reply = self._server.call("GET", *names)
-        return (reply.json(), reply.text) if reply.body else (None, "null")
+        return self._server.call("GET", *names)
 
     def _check_listed(self, names: Names) -> None:
         """Raise ``KeyNotFound`` for an entry that is not in the listing of its namespace."""
@@ -121,27 +131,23 @@ class Reader:
             raise _absent(error, names) from error
         raise errors.KeyNotFound(names[-1], namespace=names[-2], status=200)
 
-    def query(self, names: Names, query: Query) -> list[dict[str, Any]]:
-        """What the server answers to a query, as a list of objects."""
-        if names == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
-            raise errors.Unaddressable("servers from 2.42 on have no address for a query of protections")
-        return list(self._server.call("GET", *names, query=query.text).json())
-
     def all(self, names: Names, texts: bool) -> dict[str, Any]:
-        """Every entry of a namespace, sorted by key: values, or JSON texts."""
-        try:
-            found = self.chosen(names, Query(), texts)
-        except Unreadable as unreadable:
-            found = self.instead(names, unreadable, texts)
-        return dict(sorted(found.items()))
+        """Every entry of a namespace, sorted by key: values, or JSON texts; logs which cannot be read."""
+        return _told(names, self.whole(names, texts))
 
-    def instead(self, names: Names, unreadable: Unreadable, texts: bool) -> dict[str, Any]:
-        """Every entry of a namespace, one by one, where a bulk answer said nothing certain."""
+    def whole(self, names: Names, texts: bool) -> Found:
+        """The same, with what cannot be read."""
         try:
-            keys = unreadable.keys if unreadable.keys is not None else self.keys(names)
-        except errors.KeyNotFound:
-            keys = []
-        return self._singly(names, keys, texts)
+            found = self._query(names, Query(), texts)
+        except _Uncertain as answer:
+            try:
+                keys = answer.keys if answer.keys is not None else self.keys(names)
+            except errors.KeyNotFound:
+                keys = []
+            found = self._singly(names, keys, texts)
+        if all(one < other for one, other in pairwise(found.entries)):
+            return found
+        return Found(dict(sorted(found.entries.items())), found.left_out)
 
     def some(self, names: Names, keys: Iterable[str], texts: bool) -> dict[str, Any]:
         """The entries of these keys, in their order: values, or JSON texts; absent ones are left out."""
@@ -152,83 +158,191 @@ class Reader:
         else:
             singly = [key for key in held if not _FILTERABLE.fullmatch(key)]
             chunks = _url_fulls(key for key in held if _FILTERABLE.fullmatch(key))
-        found: dict[str, Any] = {}
+        parts = []
         for chunk in chunks:
             try:
-                part = self.chosen(names, Query(filters=(f"_:in:[{','.join(chunk)}]",)), texts)
-                if not part.keys() <= set(chunk):
-                    raise Unreadable
-                found |= part
-            except Unreadable:
+                parts.append(self._query(names, Query(filters=(f"_:in:[{','.join(chunk)}]",)), texts, set(chunk)))
+            except _Uncertain:
                 singly += chunk
-        found |= self._singly(names, singly, texts)
+        parts.append(self._singly(names, singly, texts))
+        found = _told(names, _joined(parts))
         return {key: found[key] for key in wanted if key in found}
 
-    def answer(self, names: Names, query: Query) -> str:
-        """What the server says to a query; raises ``Unreadable`` where it refuses, or has none."""
-        if names == _PROTECTIONS:
-            raise Unreadable  # from 2.42 on this address is another route
-        self._server.reachable(names)
-        reply = self._server.transport.call(wire.call("GET", *names, query=query.text))
-        try:
-            return wire.checked(reply).text
-        except errors.KeyNotFound:
-            return "[]"  # from a server without queries, about a namespace that does not exist
-        except errors.Rejected as error:
-            raise Unreadable from error  # a hidden namespace; the listing says what there is
+    def query(self, names: Names, query: Query) -> list[dict[str, Any]]:
+        """What the server answers to a query, as a list of objects; logs which cannot be read."""
+        whole = query.fields == "."
+        rows: list[dict[str, Any]] = []
+        left_out: dict[str, errors.Dhis2kvError] = {}
+        for batch in self._answer(names, query):
+            values, unreadable = batch.read()
+            left_out |= unreadable
+            rows += [{"key": key, "value": value} if whole else {**value, "key": key} for key, value in values.items()]
+        _told(names, Found({}, left_out))
+        return rows
 
-    def chosen(self, names: Names, query: Query, texts: bool) -> dict[str, Any]:
-        """The entries that a query finds, whole; raises ``Unreadable`` where the answer is not certain."""
-        text = self.answer(names, query)
-        found: dict[str, Any] = {}
-        nulls = []
+    def query_text(self, names: Names, query: Query) -> str:
+        """The JSON text of what the server answers to a query, with the keys as they are in JSON."""
+        before = '"value":' if query.fields == "." else ""
+        start = 0 if before else len(wire.ROW) + 1  # after the comma
+        rows = []
+        for batch in self._answer(names, query):
+            for key, text in zip(batch.keys, batch.texts, strict=True):
+                rest = f"{before}{text}}}" if before else text[start:] or "}"
+                rows.append(f'{{"key":{json.dumps(key)}{"" if rest == "}" else ","}{rest}')
+        return f"[{','.join(rows)}]"
+
+    def _answer(self, names: Names, query: Query) -> Iterator[wire.Batch]:
+        """What the server answers to a query, or the error that there is no certain answer."""
+        if names == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
+            raise errors.Unaddressable("servers from 2.42 on have no address for a query of protections")
         try:
-            for key, value, start, end in wire.entries(text):
-                found[key] = text[start:end] if texts else value
-                if value is None:
-                    nulls.append(key)
-        except ValueError as error:
-            raise Unreadable(listing(text)) from error
+            yield from self._batches(names, query, None)
+        except _Uncertain as answer:
+            if answer.keys is not None:
+                raise errors.Rejected(
+                    "this server has no queries (dataStore before 2.38, userDataStore before 2.40.1): it answers the"
+                    " listing of keys to one",
+                    status=200,
+                ) from None
+            raise answer.error from None
+
+    # --- beneath ------------------------------------------------------------------------------------------------------
+
+    def _query(self, names: Names, query: Query, texts: bool, wanted: set[str] | None = None) -> Found:
+        """The entries that a query finds, whole; raises ``_Uncertain`` where the answer is not certain.
+
+        ``wanted`` are the only keys that the query lets through.
+        """
+        if names == _PROTECTIONS:  # from 2.42 on this address is another route
+            raise _Uncertain(errors.Unaddressable("servers from 2.42 on have no address for a query of protections"))
+        found: dict[str, Any] = {}
+        left_out: dict[str, errors.Dhis2kvError] = {}
+        nulls: list[str] = []
+        null = "null" if texts else None
+        count = 0
+        try:
+            for batch in self._batches(names, query, wanted):
+                part, unreadable = (dict(zip(batch.keys, batch.texts, strict=True)), {}) if texts else batch.read()
+                count += len(batch.keys)
+                found |= part
+                left_out |= unreadable
+                if null in part.values():
+                    nulls += [key for key, value in part.items() if value == null]
+        except errors.KeyNotFound:
+            return Found({}, {})  # from a server without queries, about a namespace that does not exist
+        if len(found) + len(left_out) != count:
+            raise _Uncertain(errors.ServerError("a key comes twice in the server's answer to a query", status=200))
         hidden = [key for key in self._not_stored_nulls(names, query, nulls) if holdable(key)]
         for key in hidden:
             del found[key]
-        return found | self._singly(names, hidden, texts)
+        return _joined([Found(found, left_out), self._singly(names, hidden, texts)])
+
+    def _batches(self, names: Names, query: Query, wanted: set[str] | None) -> Iterator[wire.Batch]:
+        """What the server answers to a query, some entries at a time; ``_Uncertain`` as ``_query`` says."""
+        marked = wire.Marked.of(query)
+        try:
+            reply = self._server.call("GET", *names, query=marked.query.text)
+        except errors.Rejected as error:
+            raise _Uncertain(error) from error  # a hidden namespace; the listing says what there is
+        text, unclear = reply.text, reply.error(errors.ServerError, "the server's answer to a query cannot be read")
+        del reply  # a large answer is not held twice
+        try:
+            batches = marked.batches(text) if marked.mark in text else self._unmarked(names, text, wanted)
+            for batch in batches:
+                if wanted is not None and not wanted.issuperset(batch.keys):
+                    raise ValueError("entries that were not asked for")
+                yield batch
+        except ValueError as cause:
+            unclear.__cause__ = cause
+            raise _Uncertain(unclear, _listing(text)) from cause
+
+    def _unmarked(self, names: Names, text: str, wanted: set[str] | None) -> Iterator[wire.Batch]:
+        """The entries of an answer that has no marks, for whatever reason; ``ValueError`` where they are not certain.
+
+        They are where no key holds a quotation mark, which the listing tells, or the query's filter.
+        """
+        found = dict(wire.entries(text))
+        if len(found) > 1 and wanted is None:
+            try:
+                listed = set(self.keys(names))
+            except errors.KeyNotFound:
+                raise ValueError("the namespace is not there any more") from None
+            if not found.keys() <= listed or any('"' in key for key in listed):
+                raise ValueError("other keys than those in the listing")
+        if found:
+            yield wire.Batch(list(found), list(found.values()))
 
     def _not_stored_nulls(self, names: Names, query: Query, nulls: list[str]) -> list[str]:
         """Which of these keys may hold more than null: a bulk read shows encrypted entries so, too."""
-        if len(nulls) < 2:
+        if len(nulls) < 2 and nulls != ["keys"]:
             return nulls
         only_nulls = Query(fields="", filters=(*query.filters, ".:null"))
         try:
-            listed = {entry["key"] for entry in self._server.call("GET", *names, query=only_nulls.text).json()}
-        except (errors.ServerError, KeyError, TypeError):
+            listed = {key for batch in self._batches(names, only_nulls, None) for key in batch.keys}
+        except (errors.ServerError, errors.KeyNotFound, _Uncertain):
             return nulls  # not certain: each of them is read singly
         return [key for key in nulls if key not in listed]
 
-    def _singly(self, names: Names, keys: list[str], texts: bool) -> dict[str, Any]:
+    def _singly(self, names: Names, keys: list[str], texts: bool) -> Found:
         """These entries, read one by one, several at a time; those that are gone are left out.
 
-        So are those of names that have no address of their own, with a warning in the log: up to 2.43 other clients
-        can make an entry whose key is empty, and its address is that of the listing.
+        Names that have no address of their own cannot be read: up to 2.43 other clients can make an entry whose key is
+        empty, and its address is that of the listing.
         """
-        found: dict[str, Any] = {}
-        unreadable = [key for key in keys if not holdable(key)]
-        if unreadable:
-            log.warning("left out entries of %s that no address leads to: %r", "/".join(names), unreadable)
-            keys = [key for key in keys if key not in unreadable]
+        found = Found({}, {})
+        todo = []
+        for key in keys:
+            try:
+                todo.append((*names, wire.check_name(key)))
+            except errors.InvalidKey as error:
+                found.left_out[key] = error
 
         def read(entry: Names) -> None:
             try:
-                value, text = self.entry(entry)
+                found.entries[entry[-1]] = self.text(entry) if texts else self.entry(entry)
             except errors.KeyNotFound:
                 return
-            found[entry[-1]] = text if texts else value
+            except (errors.Unreadable, errors.Unaddressable) as error:
+                found.left_out[entry[-1]] = error
 
         try:
-            each(self._server, self._workers, [([(*names, key) for key in keys], read)])
+            each(self._server, self._workers, [(todo, read)])
         except errors.BulkError as error:
             raise next(iter(error.failed.values())) from None
         return found
+
+
+def _value(reply: wire.Reply) -> tuple[Any, str]:
+    """The value in the reply about an entry, as ``_loaded`` gives it, and its text."""
+    text = reply.text if reply.body else "null"
+    try:
+        return _loaded(text), text
+    except ValueError as error:
+        raise reply.error(errors.ServerError, f"the server's reply is not JSON: {error}") from error
+
+
+def _loaded(text: str) -> Any:
+    """The value of a text, or ``Unreadable`` instead of one that Python cannot hold."""
+    try:
+        return wire.loads(text)
+    except errors.Unreadable as error:
+        return error
+
+
+def _joined(parts: Iterable[Found]) -> Found:
+    whole = Found({}, {})
+    for part in parts:
+        whole.entries.update(part.entries)
+        whole.left_out.update(part.left_out)
+    return whole
+
+
+def _told(names: Names, found: Found) -> dict[str, Any]:
+    """The entries that were found, after a warning about those that could not be read."""
+    if found.left_out:
+        why = "; ".join(f"{key!r}: {error}" for key, error in found.left_out.items())
+        log.warning("left out entries of %s that cannot be read: %s", "/".join(names), why)
+    return found.entries
 
 
 def _absent(error: errors.KeyNotFound, names: Names) -> errors.KeyNotFound:
@@ -236,8 +350,10 @@ def _absent(error: errors.KeyNotFound, names: Names) -> errors.KeyNotFound:
     return errors.KeyNotFound(names[-1], **{**error.__dict__, "namespace": names[-2]})
 
 
-def listing(text: str) -> list[str] | None:
+def _listing(text: str) -> list[str] | None:
     """The names in a listing of keys, which servers without queries answer; None for anything else."""
+    if text[:200].lstrip()[1:].lstrip()[:1] != '"':
+        return None  # not even the beginning of one
     try:
         names = wire.loads(text)
     except ValueError:

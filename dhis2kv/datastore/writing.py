@@ -143,10 +143,40 @@ class Writer:
                 if last:
                     raise
 
+    def delete(self, names: Names) -> None:
+        """Delete an entry or a namespace; raises ``KeyNotFound`` where there is none.
+
+        An answer that was lost makes no absence: a look tells whether it is gone, for one request more.
+        """
+        try:
+            self._server.call("DELETE", *names)
+        except errors.KeyNotFound as error:
+            if not error.sent:
+                raise  # else it is gone since a try before this one
+        except errors.Dhis2kvError as error:
+            if not error.sent:
+                raise
+            self._look_whether_gone(names, error)
+
+    def _look_whether_gone(self, names: Names, lost: errors.Dhis2kvError) -> None:
+        what = shown(names)
+        try:
+            there = self._reader.exists(names) if len(names) > 2 else bool(self._reader.keys(names))
+        except errors.KeyNotFound:
+            return
+        except errors.Dhis2kvError as error:
+            raise told(lost, f"whether {what} is deleted is not known, for it cannot be looked for: {error}") from lost
+        if there:
+            raise told(
+                lost,
+                f"whether {what} was deleted is not known: there is one, and it is the old one, or one that somebody"
+                " has made since. Look at it before trying again",
+            ) from lost
+
     def discard(self, names: Names) -> None:
         """Delete, unless it is absent already."""
         try:
-            self._server.call("DELETE", *names)
+            self.delete(names)
         except errors.KeyNotFound:
             return
 
@@ -162,7 +192,7 @@ class Writer:
     def written(self, names: Names) -> Any:
         """The value that the server holds after a write that it has accepted."""
         try:
-            return self._reader.entry(names)[0]
+            return self._reader.entry(names)
         except errors.KeyNotFound as error:
             raise errors.NotStored(
                 f"the server accepted {shown(names)} and does not hold it: its namespace is protected, or somebody"

@@ -6,8 +6,6 @@ out again after it failed half-way.
 
 from __future__ import annotations
 
-import tempfile
-import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum
 from itertools import groupby, islice
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from dhis2kv import errors, wire
 from dhis2kv.snapshot.reading import Bulk, Entry, Progress
+from dhis2kv.snapshot.spool import Spool
 from dhis2kv.wire import exact
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 Mode = Literal["merge", "replace", "add"]
 
 BATCH = 1000  # changes whose texts are held at a time
-IN_MEMORY = 1 << 20  # bytes of a plan; what is more goes to a file
 
 
 class Change(NamedTuple):
@@ -43,27 +41,15 @@ class Changes(Collection[Change]):
     """Changes that are kept in a file of their own, so that there can be more than fit into memory."""
 
     def __init__(self, changes: Iterable[Change] = ()) -> None:
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
-        self._count = 0
+        self._held = Spool()
         for sign, entry in changes:
-            self._file.write(exact.printed([sign, *entry]) + "\n")
-            self._count += 1
+            self._held.append([sign, *entry])
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._held)
 
     def __iter__(self) -> Iterator[Change]:
-        place = 0
-        while True:  # several may read it in turn
-            self._file.seek(place)
-            lines = list(islice(iter(self._file.readline, ""), BATCH))
-            place = self._file.tell()
-            for line in lines:
-                sign, *entry = exact.loads(line)
-                yield Change(sign, Entry(*entry))
-            if len(lines) < BATCH:
-                return
+        return (Change(sign, Entry(*entry)) for sign, *entry in self._held)
 
     def __contains__(self, change: object) -> bool:
         return any(change == one for one in self)
@@ -92,7 +78,7 @@ def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> Ite
         raise ValueError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
     for namespace, members in groupby(entries, lambda entry: entry.namespace):
         now: dict[str, _Held | None] = dict(_held(store, namespace))
-        for entry in map(_checked, members):
+        for entry in map(checked, members):
             old = now.get(entry.key, _ABSENT)
             if old is None:
                 raise ValueError(f"the entry {entry} comes twice")
@@ -109,7 +95,8 @@ def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> Ite
                     yield Change("-", Entry(namespace, key, None, old.encrypted))
 
 
-def _checked(entry: Entry) -> Entry:
+def checked(entry: Entry) -> Entry:
+    """Return an entry unchanged if it may be written; raises ``InvalidKey`` and ``InvalidValue``."""
     wire.check_name(entry.namespace, "namespace")
     wire.check_new_key(entry.key)
     try:

@@ -77,11 +77,12 @@ def read(
         sorted(names),
         namespaces is not None and left_out is None,
         progress,
-        _warn if left_out is None else left_out,
+        warn if left_out is None else left_out,
     )
 
 
-def _warn(name: str, error: errors.Dhis2kvError) -> None:
+def warn(name: str, error: errors.Dhis2kvError) -> None:
+    """What is done about what cannot be read, where nobody wants to hear of it."""
     log.warning("left out %r: %s", name, error)
 
 
@@ -192,6 +193,8 @@ class Bulk:
         """What the server answers to a query: objects with a key, and a value if that was asked for."""
         try:
             rows = exact.loads(self._datastore.query_text(self._name, query, user=self._is_user))
+        except errors.Rejected as error:
+            raise _NoBulkReads from error
         except ValueError as error:
             raise _UnreadablePage from error
         except errors.ServerError as error:

@@ -123,9 +123,6 @@ class Transport:
                     raise
                 outcome = failure
             if isinstance(outcome, wire.Reply):
-                if may_have_acted and call.method == "DELETE" and outcome.status == 404 and outcome.message:
-                    # What was sent before did it, and its answer was lost.
-                    return replace(outcome, status=200)
                 if not stale and self._drop_stale_session(outcome):
                     stale = True
                     continue
@@ -153,8 +150,12 @@ class Transport:
             return None
         if isinstance(getattr(outcome, "__cause__", None), requests.exceptions.SSLError):
             return None  # a certificate does not get better by waiting
-        acted = isinstance(outcome, wire.Reply) or outcome.sent
-        if acted and (call.once or call.method == "POST"):
+        if isinstance(outcome, wire.Reply):
+            # Busy servers and proxies refuse a DELETE with 429 before anything of it is done.
+            acted = outcome.may_have_acted if call.method == "DELETE" else True
+        else:
+            acted = outcome.sent
+        if acted and not call.repeatable:
             return None
         if isinstance(outcome, wire.Reply) and "retry-after" in outcome.headers:
             try:
@@ -176,7 +177,7 @@ class Transport:
         if self._process != os.getpid():
             self._renew()
         now = self._clock()
-        if (call.once or call.method == "POST") and now - self._last_used > IDLE:
+        if not call.repeatable and now - self._last_used > IDLE:
             # A connection that the server is just closing would leave open whether the call was done.
             disconnect(self._session)
         self._last_used = now
@@ -270,7 +271,7 @@ def _times(timeout: Any) -> tuple[float, float, float]:
 
 def _is_race(reply: wire.Reply) -> bool:
     """Whether this is what a lost race looks like: live servers answer the loser so, and a second try succeeds."""
-    method, once = reply.call.method, reply.call.once
-    return not once and (
-        (method == "PUT" and reply.status in (409, 500)) or (method == "DELETE" and reply.status == 500)
-    )
+    if reply.call.method == "DELETE":
+        # In DHIS2's own words it is a transaction that was rolled back; anybody else's may stand for a lost answer.
+        return reply.status == 500 and bool(reply.web_message)
+    return reply.call.method == "PUT" and not reply.call.once and reply.status in (409, 500)

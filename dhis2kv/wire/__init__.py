@@ -7,7 +7,7 @@ was seen on DHIS2 2.36 to 2.44. Imports only the errors, so that a fact about th
 one.
 """
 
-from dhis2kv.wire.bulk import entries
+from dhis2kv.wire.bulk import ROW, Batch, Marked, entries
 from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete
 from dhis2kv.wire.names import SHARED, USER, check_name, check_new_key, cut_by_proxies
 from dhis2kv.wire.query import Query
@@ -15,9 +15,12 @@ from dhis2kv.wire.replies import Reply, checked, missing, understood
 from dhis2kv.wire.values import dumps, loads, same
 
 __all__ = [
+    "ROW",
     "SHARED",
     "USER",
+    "Batch",
     "Call",
+    "Marked",
     "Query",
     "Reply",
     "base_url",

@@ -35,6 +35,14 @@ class Call:
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again when its answer was lost.
+
+        A DELETE may not: it would delete what somebody else has created meanwhile.
+        """
+        return not self.once and self.method not in ("POST", "DELETE")
+
+    @property
     def writes(self) -> bool:
         """Whether it is meant to change something."""
         return self.method not in ("GET", "HEAD")

@@ -79,15 +79,20 @@ class Reply:
         return names
 
     @property
-    def message(self) -> str:
-        """The message of a WebMessage, DHIS2's envelope for everything but values; "" where there is none."""
+    def web_message(self) -> dict[str, Any]:
+        """The WebMessage, DHIS2's envelope for everything but values; empty where there is none."""
         if self.media_type != "application/json" or self.call.method == "HEAD":
-            return ""
+            return {}
         try:
             found = loads(self.body.decode())
         except ValueError:
-            return ""
-        message = found.get("message") if isinstance(found, dict) and found.get("httpStatusCode") == self.status else ""
+            return {}
+        return found if isinstance(found, dict) and found.get("httpStatusCode") == self.status else {}
+
+    @property
+    def message(self) -> str:
+        """The message of the WebMessage; "" where there is none."""
+        message = self.web_message.get("message")
         return message if isinstance(message, str) else ""
 
     def error(self, kind: type[E], sentence: str, *args: str, **facts: Any) -> E:
@@ -123,12 +128,15 @@ def _closes_itself(body: bytes | bytearray) -> bool:
 def checked(reply: Reply) -> Reply:
     """Return the reply if it is a success, else raise the error that it means.
 
-    Only a 404 that is DHIS2's own, about the very name that was asked for, is a ``KeyNotFound``.
+    Only a 404 that is DHIS2's own, about the very name that was asked for, is a ``KeyNotFound``. A write is done where
+    DHIS2 says so in its own words, which all versions have for each: a WebMessage that is OK.
     """
     if 200 <= reply.status < 300:
-        if _is_answer(reply):
-            return reply
-        raise _foreign(reply)
+        if not _is_answer(reply):
+            raise _foreign(reply)
+        if reply.call.writes and reply.web_message.get("status") != "OK":
+            raise reply.error(errors.ServerError, f"the server does not say that it is done{_UNKNOWN}")
+        return reply
     raise _error(reply)
 
 
@@ -198,6 +206,9 @@ def _is_answer(reply: Reply) -> bool:
     return reply.call.method == "GET" and reply.status == 200 and reply.media_type in ("", "application/json")
 
 
+_UNKNOWN = ", and whether it is done is not known"
+
+
 def _foreign(reply: Reply) -> errors.Dhis2kvError:
     """The error for a success that is not JSON: a login page, or some other page in between."""
     page = reply.body[:20_000].decode("utf-8", "replace")
@@ -207,7 +218,7 @@ def _foreign(reply: Reply) -> errors.Dhis2kvError:
     )
     if re.search(r"type=.?password|log.?in", page, re.I):
         return reply.error(errors.NotAuthenticated, f"not signed in: instead of JSON came {what}")
-    return reply.error(errors.ServerError, f"instead of JSON came {what}")
+    return reply.error(errors.ServerError, f"instead of JSON came {what}{_UNKNOWN if reply.call.writes else ''}")
 
 
 def understood(reply: Reply, name: str) -> bool | None:

@@ -1,4 +1,4 @@
-"""How a value becomes JSON text and back, and when two values are the same; imports the errors and the names.
+"""How a value becomes JSON text and back, and when two values are the same; imports errors, names and deep.
 
 Here since the server's database keeps a value, not a text: what it would refuse or change is found before it is sent.
 """
@@ -6,17 +6,20 @@ Here since the server's database keeps a value, not a text: what it would refuse
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import chain, repeat
 from typing import Any
 
 from dhis2kv import errors
+from dhis2kv.wire import deep
 from dhis2kv.wire.names import encodable
 
 DEPTH = 500  # levels; thousands are stored or refused by the depth of the server's stack
-LARGEST_INTEGER = 10**4300  # Python itself reads and writes no more digits than 4,300
-
-_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e[+-]?\d+')
+LARGEST_INTEGER = 10**4300  # Python's own bound: its clients, and others written in it, read no more digits
+_LOWEST = -LARGEST_INTEGER
+_PLAIN = frozenset((str, bool, type(None)))
+_SCALARS = frozenset((str, bool, type(None), int, float))
 
 
 class Text(str):
@@ -32,17 +35,49 @@ def dumps(value: Any) -> str:
     """
     if isinstance(value, Text):
         return value
-    exponents = _inspect(value)
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text = _encoder.encode(value)
+        usual = _is_usual(value) and "\\u0000" not in text and encodable(text)
+    except (TypeError, ValueError, RecursionError):
+        usual = False
+    if usual:
+        return text
+    _inspect(value)
+    text = "".join(_spelled(value))
     if not encodable(text):
         raise errors.InvalidValue("a text in the value holds a lone surrogate, which the database refuses")
-    # The database writes out exponents itself, but as an integer where it can: 1e22 would come back as an int.
-    return _EXPONENT.sub(_digits, text) if exponents else text
+    return text
 
 
-def _inspect(value: Any) -> bool:
-    """Refuse what will not come back the same; return whether a float is written with an exponent."""
-    exponents = False
+def _is_usual(value: Any) -> bool:
+    """Whether the text that Python writes is right, as far as types, depth and numbers tell; by far the most are."""
+    level = [value]
+    for _ in range(DEPTH + 1):
+        deeper: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind in _PLAIN:
+                continue
+            if kind is dict:
+                for name in item:
+                    if type(name) is not str:
+                        return False
+                deeper += item.values()
+            elif kind is list or kind is tuple:
+                deeper += item
+            elif kind is int:
+                if not _LOWEST < item < LARGEST_INTEGER:
+                    return False
+            elif kind is not float or not (1e-4 <= item < 1e16 or -1e16 < item <= -1e-4 or item == 0):
+                return False  # Python writes these with an exponent, or not at all
+        if not deeper:
+            return True
+        level = deeper
+    return False
+
+
+def _inspect(value: Any) -> None:
+    """Raise ``InvalidValue`` for what will not come back the same."""
     todo = [(value, 1)]
     while todo:
         item, depth = todo.pop()
@@ -50,12 +85,11 @@ def _inspect(value: Any) -> bool:
             if "\0" in item:
                 raise errors.InvalidValue("a text in the value holds U+0000, which the database refuses")
         elif isinstance(item, float):
-            if item != item or item in (float("inf"), float("-inf")):
+            if item - item != 0:
                 raise errors.InvalidValue(f"JSON has no {item!r}: store null or a text instead")
-            exponents = exponents or "e" in float.__repr__(item)
         elif isinstance(item, int):
-            if not -LARGEST_INTEGER < item < LARGEST_INTEGER:
-                raise errors.InvalidValue("an integer of more than 4,300 digits could not be read back")
+            if not _LOWEST < item < LARGEST_INTEGER:
+                raise errors.InvalidValue("an integer of more than 4,300 digits could not be read by every client")
         elif isinstance(item, dict | list | tuple):
             if depth > DEPTH:
                 raise errors.InvalidValue(f"the value is nested deeper than {DEPTH} levels, or contains itself")
@@ -68,37 +102,75 @@ def _inspect(value: Any) -> bool:
             todo += [(member, depth + 1) for member in item]
         elif item is not None:
             raise errors.InvalidValue(f"{type(item).__name__} is not JSON: make it a dict, list, text or number first")
-    return exponents
 
 
-def _digits(match: re.Match[str]) -> str:
-    token = match[0]
-    if token[0] == '"':
-        return token
-    digits = format(Decimal(token), "f")
-    return digits if "." in digits else digits + ".0"
+def _spelled(value: Any) -> Iterator[str]:
+    """The JSON text of a value in pieces: without recursion, and with all digits where Python writes an exponent.
+
+    The database writes out exponents itself, but as an integer where it can: ``1e22`` would come back as one.
+    """
+    todo = [(iter([("", value)]), "")]  # for each container that is open: its members, and what closes it
+    while todo:
+        members, closing = todo[-1]
+        for before, item in members:
+            if isinstance(item, dict):
+                yield before + "{"
+                names = (f"{comma}{_encoder.encode(name)}:" for comma, name in zip(_commas(), item, strict=False))
+                todo.append((zip(names, item.values(), strict=True), "}"))
+                break
+            if isinstance(item, list | tuple):
+                yield before + "["
+                todo.append((zip(_commas(), item, strict=False), "]"))
+                break
+            yield before + _scalar(item)
+        else:
+            todo.pop()
+            yield closing
+
+
+def _commas() -> Iterator[str]:
+    return chain([""], repeat(","))
+
+
+def _scalar(item: Any) -> str:
+    if isinstance(item, float):
+        digits = format(Decimal(float.__repr__(item)), "f")
+        return digits if "." in digits else digits + ".0"
+    if isinstance(item, int) and not isinstance(item, bool):
+        return format(Decimal(item), "f")  # also of more digits than Python is set to write
+    return _encoder.encode(item)
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text; raises ``ValueError`` for what is none, or none that Python can hold."""
+    """The value of a JSON text; raises ``ValueError`` for what is none, ``Unreadable`` for what Python cannot hold."""
     try:
-        return decoder.decode(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply for this Python") from None
+        return _decoder.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError):
+        return deep.read(text)
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is not JSON")
+def loads_all(texts: list[str]) -> list[Any]:
+    """The values of JSON texts, much faster than one by one; ``ValueError`` where that does not do for one of them."""
+    try:
+        values: list[Any] = _decoder.decode(f"[{','.join(texts)}]")
+    except RecursionError as error:
+        raise ValueError("a value is too deep") from error
+    if len(values) != len(texts):
+        raise ValueError("a text is not one value")
+    return values
 
 
 def _float(text: str) -> float:
     number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError("it holds a number beyond the range of Python's floats")
+    if number - number != 0:
+        raise ValueError("beyond the range of floats")
     return number
 
 
-decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_float)
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_decoder = json.JSONDecoder(parse_constant=deep.no_constant, parse_float=_float)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -106,20 +178,30 @@ def same(a: Any, b: Any) -> bool:
 
     Compares values and not texts, for the server changes spelling and member order at will.
     """
-    todo = [(a, b)]  # not by recursion: values may be nested as deep as half of Python's stack
-    while todo:
-        a, b = todo.pop()
-        if isinstance(a, dict) and isinstance(b, dict):
-            if a.keys() != b.keys():
+    pairs = iter([(a, b)])
+    todo: list[Iterator[tuple[Any, Any]]] = []  # not by recursion: values may be nested deeper than Python's stack
+    while True:
+        for one, other in pairs:
+            kind = type(one)
+            if kind is type(other) and kind in _SCALARS:
+                if one != other:
+                    return False
+            elif isinstance(one, dict) and isinstance(other, dict):
+                if one.keys() != other.keys():
+                    return False
+                todo.append(zip(one.values(), map(other.__getitem__, one), strict=True))
+            elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+                if len(one) != len(other):
+                    return False
+                todo.append(zip(one, other, strict=True))
+            elif not _is_same_scalar(one, other):
                 return False
-            todo += [(value, b[name]) for name, value in a.items()]
-        elif isinstance(a, list | tuple) and isinstance(b, list | tuple):
-            if len(a) != len(b):
-                return False
-            todo += zip(a, b, strict=True)
-        elif isinstance(a, bool | dict | list | tuple) or isinstance(b, bool | dict | list | tuple):
-            if a is not b:
-                return False
-        elif a != b:
-            return False
-    return True
+        if not todo:
+            return True
+        pairs = todo.pop()
+
+
+def _is_same_scalar(a: Any, b: Any) -> bool:
+    if isinstance(a, bool | dict | list | tuple) or isinstance(b, bool | dict | list | tuple):
+        return a is b
+    return bool(a == b)

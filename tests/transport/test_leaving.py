@@ -10,13 +10,13 @@ from dhis2kv import (
     __version__,
 )
 
-from .listening import Listener, reply
+from .listening import Listener, done, reply
 
 
 class TestWhatLeavesTheSocket:
     def test_a_request_of_each_kind(self):
         """The path keeps its escapes to the last byte, and every request has the headers that DHIS2 needs."""
-        answers = [reply(), reply(b"{}"), reply(), reply(b"{}"), reply(b'["k"]')]
+        answers = [reply(), done(), reply(), done(), reply(b'["k"]')]
         with Listener(*answers) as server:
             namespace = Store(f"{server.url}/dhis/api/42/", ("admin", "p\u00e4ss"))["a b+c/".rstrip("/")]
             namespace["v1.1"]

@@ -1,0 +1,188 @@
+"""Three sides of each entry: what a server held when a folder was pulled, what the folder holds, what the server holds.
+
+It may import the library up to the store. It exists so that ``folder``, which decides what is to be done about them,
+does not care where each comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dhis2kv import errors, wire
+from dhis2kv.snapshot.reading import Bulk, Entry, LeftOut, Progress, warn
+from dhis2kv.snapshot.spool import Spool
+from dhis2kv.snapshot.tree import Origin, State, Tree
+from dhis2kv.wire import exact
+
+if TYPE_CHECKING:
+    from dhis2kv.store import Store
+
+
+class OtherServer(errors.Dhis2kvError, ValueError):
+    """A folder that was pulled from somewhere else; nothing was written."""
+
+
+class Compared(NamedTuple):
+    """What three sides hold of an entry; None where there is none."""
+
+    namespace: str
+    key: str
+    base: State | None
+    here: State | None
+    there: State | None
+    path: Path | None = None  # of the file
+    entry: Entry | None = None  # on the server
+    unknown: bool = False  # it is on the server, and cannot be read
+
+    @property
+    def before(self) -> State | None:
+        """What the folder was given of it when it was pulled."""
+        return None if self.base is None or self.base.value is None else self.base
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it is an encrypted entry that the folder was not given, and has nothing to do with."""
+        was_given = self.before is not None and self.before.encrypted
+        return bool(self.there and self.there.encrypted) and not was_given and self.here is None
+
+    @property
+    def is_plain_over_secret(self) -> bool:
+        """Whether a file that is not marked stands where the server holds an encrypted entry."""
+        return bool(self.there and self.there.encrypted) and self.here is not None and not self.here.encrypted
+
+
+def compared(
+    store: Store,
+    tree: Tree,
+    namespace: str,
+    left_out: LeftOut | None,
+    progress: Progress | None,
+    *,
+    with_base: bool = True,
+) -> Iterator[Compared]:
+    """The entries of a namespace that any side has; holds their names and the fingerprints of the base."""
+    base = tree.base(namespace) if with_base else {}
+    files, marks = tree.keys(namespace), tree.marks(namespace)
+    place = tree.namespaces().get(namespace)
+
+    def one(key: str, entry: Entry | None, *, unknown: bool = False) -> Compared:
+        file_name, path, here = files.pop(key, None), None, None
+        if file_name is not None and place is not None:
+            path = place / file_name
+            here = tree.state(path, key in marks)
+        before = base.pop(key, None)
+        there = None
+        if entry is not None:
+            secret = entry.encrypted
+            if secret is None:  # the server does not show it: as the folder has it, or had it
+                secret = here.encrypted if here else bool(before and before.encrypted)
+            there = State(exact.fingerprint(entry.value), secret)
+        return Compared(namespace, key, before, here, there, path, entry, unknown)
+
+    try:
+        bulk = Bulk(store, namespace)
+        keys = bulk.keys()
+    except (errors.Forbidden, errors.InvalidKey, errors.Unaddressable) as error:
+        (warn if left_out is None else left_out)(namespace, error)
+        for key in sorted(files.keys() | base.keys()):
+            yield one(key, None, unknown=True)
+        return
+    total, done = len(keys), 0
+    for page in bulk.entries(keys):
+        for entry in page:
+            yield one(entry.key, entry)
+        done += len(page)
+        if progress:
+            progress(done, total)
+    for key, why in bulk.unreadable.items():
+        (warn if left_out is None else left_out)(f"{namespace}/{key}", why)
+        yield one(key, None, unknown=True)
+    for key in sorted(files.keys() | base.keys()):
+        yield one(key, None)
+
+
+class Bases:
+    """What a server holds once a plan is carried out, in a file of its own until then."""
+
+    def __init__(self) -> None:
+        self._held = Spool()
+
+    def begin(self, namespace: str) -> None:
+        """A namespace of which is noted what it holds, be it nothing."""
+        self._held.append([namespace])
+
+    def note(self, one: Compared, state: State | None) -> None:
+        """What the server holds of an entry."""
+        if state is not None:
+            self._held.append([one.namespace, one.key, state.value and state.value.hex(), state.encrypted])
+
+    def save(self, tree: Tree) -> None:
+        """Write it into the folder."""
+        for namespace, rows in groupby(self._held, itemgetter(0)):
+            tree.set_base(namespace, (_row(row) for row in rows if len(row) > 1))
+
+
+def _row(row: list[Any]) -> tuple[str, State]:
+    _, key, value, encrypted = row
+    return key, State(None if value is None else bytes.fromhex(value), encrypted)
+
+
+# --- where it comes from ----------------------------------------------------------------------------------------------
+
+
+def kind(store: Store) -> str:
+    """Which of the two stores it is."""
+    return wire.USER if store is store.user else wire.SHARED
+
+
+def account(store: Store) -> str | None:
+    """Whose store it is; None for the shared one."""
+    return str(store.datastore.account()["id"]) if store is store.user else None
+
+
+def names(store: Store) -> list[str]:
+    """The namespaces that the server holds."""
+    return store.datastore.list_namespaces(user=store is store.user)
+
+
+def needed_origin(store: Store, tree: Tree) -> Origin:
+    """Where a folder was pulled from, if it is this server; raises ``OtherServer``."""
+    origin = tree.origin
+    if origin is None:
+        raise OtherServer(
+            f"{tree.folder / tree.kind} was not pulled from a server: pull first, or push with to_other_server"
+            " (--to-other-server) to write all that it holds"
+        )
+    check_origin(store, tree, origin, account(store))
+    return origin
+
+
+def check_origin(store: Store, tree: Tree, origin: Origin, whose: str | None) -> None:
+    """Raise ``OtherServer`` where a folder was pulled from another server, or by another account."""
+    base = store.datastore.transport.base
+    if origin.server != base:
+        raise OtherServer(
+            f"{tree.folder / tree.kind} was pulled from {origin.server}, and this is {base}: push with to_other_server"
+            " (--to-other-server) if that is meant, or use another folder"
+        )
+    if origin.account != whose:
+        raise OtherServer(f"{tree.folder / tree.kind} was pulled by another account of {base}: use another folder")
+
+
+def wider(origin: Origin | None, wanted: list[str] | None) -> list[str] | None:
+    """The namespaces that a folder is about, once these are pulled, too."""
+    if wanted is None or (origin is not None and origin.namespaces is None):
+        return None
+    return sorted({*wanted, *(origin.namespaces or [] if origin else [])})
+
+
+def scope(store: Store, tree: Tree, origin: Origin | None) -> list[str]:
+    """The namespaces that a folder is about."""
+    found = set(tree.namespaces())
+    if origin is not None:
+        found |= tree.based() | set(names(store) if origin.namespaces is None else origin.namespaces)
+    return sorted(found)
