@@ -48,7 +48,8 @@ class Transport:
     :param token: a DHIS2 personal access token.
     :param timeout: seconds for the whole call with its repeats; or a pair as in ``requests`` (to connect, between two
         bytes); or a triple (to connect, between two bytes, for the whole call). The time for the whole call bounds it
-        whatever comes, byte by byte or without end; only looking up the host's name takes what time it takes.
+        whatever comes, byte by byte or without end; but looking up the host's name takes what time it takes, and each
+        of a host's addresses may take the time to connect.
     :param retries: how often a call is repeated at most, after a wait, where that cannot change its outcome; what looks
         like a lost race or a stale session is repeated once besides, at once.
     :param verify, cert, proxies: as in ``requests``; its environment variables count, and are read once, here.
@@ -101,8 +102,9 @@ class Transport:
         return self._auth.username if isinstance(self._auth, Basic) else None
 
     def close(self) -> None:
-        """Close the connections."""
-        disconnect(self._session)
+        """Close the connections; in a child process its own, not its parent's."""
+        if self._process == os.getpid():
+            disconnect(self._session)
 
     def call(self, call: wire.Call) -> wire.Reply:
         """Send a call, repeat it where that cannot change its outcome, and return the reply, whatever its status.

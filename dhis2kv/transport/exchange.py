@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
 from functools import cache
 from http.client import HTTPResponse
+from queue import Empty, LifoQueue
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -144,8 +146,27 @@ class _Connection:
             super().send(memoryview(data)[start : start + PIECE])  # type: ignore[misc]  # as above
 
 
+class _Queue(LifoQueue[Any]):
+    """The idle connections of a pool; in a child of the process that they are of there are none to have.
+
+    Whatever drops a pool takes all of them to close them, and a thread of the parent may have held the lock for it in
+    the moment of the fork: the child would wait for ever.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._process = os.getpid()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if self._process != os.getpid():
+            raise Empty
+        return super().get(block, timeout)
+
+
 class _Pool:
     """Lets a class of connection pools use connections that report."""
+
+    QueueCls = _Queue
 
     @property
     def ConnectionCls(self) -> Any:  # noqa: N802 - the name is urllib3's

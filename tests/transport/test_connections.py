@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 
 import pytest
 import requests
@@ -99,3 +101,40 @@ def test_a_fork_with_an_adapter_of_ones_own():
             os._exit(0 if ok else 1)
         assert [store["app"]["parent"] for _ in range(50)] == [1] * 50
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+LOCKED = """
+import contextlib, gc, os, sys
+from dhis2kv import Store
+
+store = Store(sys.argv[1], ("admin", "district"))
+assert store["app"]["k"] == 1
+adapter = store.datastore.transport._session.get_adapter(sys.argv[1])
+(pool,) = (adapter.poolmanager.pools[key] for key in adapter.poolmanager.pools.keys())
+# As if another thread were just giving back a connection: the child's copy of the lock is never released.
+with pool.pool.mutex:
+    child = os.fork()
+    if child == 0:
+        del pool, adapter
+        assert store["app"]["k"] == 1
+        store.close()
+        del store
+        gc.collect()
+        sys.exit()  # and not os._exit: what is registered for the end of a process runs too
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store["app"]["k"])
+"""
+
+
+def test_a_fork_in_the_middle_of_something():
+    """A lock that another thread held in the moment of the fork does not stop the child, from first read to exit."""
+    emulator = Emulator()
+    connect(emulator)["app"]["k"] = 1
+    with emulator.serve() as server:
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", LOCKED, server.url],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (run.stdout, run.stderr) == ("0 1\n", "")
