@@ -80,7 +80,10 @@ class Datastore:
         return self._reader.text(names_of(user, namespace, key))
 
     def exists(self, namespace: str, key: str, *, user: bool = False) -> bool:
-        """Whether an entry exists, without moving its value; one request. False for a name that no server can hold."""
+        """Whether an entry exists, without moving its value; one request. False for a name that no server can hold.
+
+        A token that is limited to GET costs one more, the first time, and the value is moved.
+        """
         try:
             names = names_of(user, namespace, key)
         except errors.InvalidKey:

@@ -47,6 +47,7 @@ class Reader:
 
     def __init__(self, server: Server, workers: int) -> None:
         self._server, self._workers = server, workers
+        self._is_head_refused = False
 
     def keys(self, names: Names) -> list[str]:
         """The keys of a namespace, sorted by code point; raises ``KeyNotFound`` where there is none."""
@@ -64,12 +65,27 @@ class Reader:
             if names[-1] == "keys":
                 return "keys" in self.keys(names[:-1])
             self._server.reachable(names)
-            reply = self._server.transport.call(wire.call("HEAD", *names))
-            if reply.status in (200, 404) and reply.media_type != "application/json":
-                self._server.call("GET", *names)  # without a body a page of somebody else's looks alike: a GET tells
-            else:
-                wire.checked(reply)
+            if self._is_head_refused or not self._is_told_by_head(names):
+                self._server.call("GET", *names)
         except errors.KeyNotFound:
+            return False
+        return True
+
+    def _is_told_by_head(self, names: Names) -> bool:
+        """Whether a HEAD says that an entry exists; raises ``KeyNotFound`` where it says that it does not.
+
+        Where it says nothing that is certain, a GET tells.
+        """
+        reply = self._server.transport.call(wire.call("HEAD", *names))
+        if reply.status in (200, 404) and reply.media_type != "application/json":
+            return False  # without a body a page of somebody else's looks alike
+        try:
+            wire.checked(reply)
+        except errors.NotAuthenticated:
+            if not self._server.transport.by_token:
+                raise  # a password that is wrong is so for every method, and may lock the account
+            # A token can be limited to GET, and before 2.40.9, 2.41.6 and 2.42.2 none could be made that allows HEAD.
+            self._is_head_refused = True
             return False
         return True
 

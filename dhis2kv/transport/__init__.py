@@ -22,7 +22,7 @@ from dhis2kv.transport import bodies
 from dhis2kv.transport.exchange import Exchange
 from dhis2kv.transport.failures import failure
 from dhis2kv.transport.sessions import check_settings, disconnect, session_like, settings_of
-from dhis2kv.transport.signing import Basic, signer, text
+from dhis2kv.transport.signing import Basic, Token, signer, text
 
 log = logging.getLogger("dhis2kv")
 
@@ -100,6 +100,11 @@ class Transport:
     def account(self) -> str | None:
         """The name of the account, where the credentials tell it."""
         return self._auth.username if isinstance(self._auth, Basic) else None
+
+    @property
+    def by_token(self) -> bool:
+        """Whether requests are signed with a personal access token, which may be for some methods only."""
+        return isinstance(self._auth, Token) or self._headers.get("Authorization", "").startswith("ApiToken ")
 
     def close(self) -> None:
         """Close the connections; in a child process its own, not its parent's."""
@@ -220,6 +225,10 @@ class Transport:
         request.url = f"{self.base}{call.target}"
         request.headers = CaseInsensitiveDict(self._headers)
         request.hooks = {"response": list(self._session.hooks["response"])}
+        if not call.writes:
+            # Coming servers let caches hand out what is a minute old, and say 304 for whole types of entries at a time:
+            # reads go to the server, and no ETag is used.
+            request.headers["Cache-Control"] = "no-cache"
         if call.body is not None:
             request.body = call.body.encode()
             request.headers["Content-Type"] = "application/json"

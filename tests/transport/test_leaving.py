@@ -32,7 +32,8 @@ class TestWhatLeavesTheSocket:
             "DELETE /dhis/api/dataStore/a%20b%2Bc/trail./ HTTP/1.1",
             "GET /dhis/api/dataStore/a%20b%2Bc HTTP/1.1",
         ]
-        for _, headers, _ in server.received:
+        for line, headers, _ in server.received:
+            assert headers.get("Cache-Control") == ("no-cache" if line[:4] in ("GET ", "HEAD") else None)
             assert headers["Accept"] == "application/json"
             assert headers["User-Agent"] == f"dhis2kv/{__version__}"
             assert headers["X-Requested-With"] == "XMLHttpRequest"
@@ -69,3 +70,13 @@ class TestWhatLeavesTheSocket:
         with Listener() as server, pytest.raises(Unaddressable, match="refused to send"):
             del Store(server.url, bend)["app"]["k"]
         assert server.received == []
+
+    def test_no_etag_is_used(self):
+        """What a server says of a reply's version is not asked for again: it may be that of all entries together."""
+        tagged = reply(b"1", "200 OK", 'ETag: "abc"', "Cache-Control: max-age=60", "Last-Modified: Thu, 26 Nov 2026")
+        with Listener(tagged, reply(b"2")) as server:
+            namespace = Store(server.url)["app"]
+            assert [namespace["k"], namespace["k"]] == [1, 2]
+        for _, headers, _ in server.received:
+            assert headers["Cache-Control"] == "no-cache"
+            assert not [name for name in headers if name.startswith("If-")]
