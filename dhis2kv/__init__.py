@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dhis2kv.errors import Unreadable as Unreadable
     from dhis2kv.store import Namespace as Namespace
     from dhis2kv.store import Store as Store
+    from dhis2kv.wire.conditions import where as where
     from dhis2kv.wire.query import Query as Query
 
 _HOME = {
@@ -45,6 +46,7 @@ _HOME = {
     "Namespace": "store",
     "Query": "wire.query",
     "Store": "store",
+    "where": "wire.conditions",
 } | dict.fromkeys(
     (
         "BulkError",

@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 from dhis2kv.datastore import Datastore, Progress
 from dhis2kv.store import Store
 from dhis2kv.wire import Query
+from dhis2kv.wire.conditions import Condition
 
 
 class AsyncDatastore:
@@ -94,6 +95,52 @@ class AsyncDatastore:
         """The entries of these keys, absent ones left out; one request per some 3,000 bytes of keys."""
         get_many: Any = self._datastore.get_many  # its overloads take no variable
         return dict(await asyncio.to_thread(get_many, namespace, keys, user=user, texts=texts))
+
+    @overload
+    async def find(
+        self,
+        namespace: str,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = ...,
+        order: str | None = ...,
+        limit: int | None = ...,
+        any: bool = ...,
+        user: bool = ...,
+        encrypt: bool = ...,
+        explain: Literal[False] = ...,
+    ) -> dict[str, Any]: ...
+    @overload
+    async def find(
+        self,
+        namespace: str,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = ...,
+        order: str | None = ...,
+        limit: int | None = ...,
+        any: bool = ...,
+        user: bool = ...,
+        encrypt: bool = ...,
+        explain: Literal[True],
+    ) -> str: ...
+
+    async def find(
+        self,
+        namespace: str,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        any: bool = False,
+        user: bool = False,
+        encrypt: bool = False,
+        explain: bool = False,
+    ) -> dict[str, Any] | str:
+        """The entries that meet all conditions, ``{key: value}`` in the order asked for; one request, seldom more."""
+        asked = {"fields": fields, "order": order, "limit": limit, "any": any, "explain": explain}
+        find: Any = self._datastore.find  # its overloads take no variable
+        found: dict[str, Any] | str
+        found = await asyncio.to_thread(find, namespace, *conditions, **asked, user=user, encrypt=encrypt)
+        return found
 
     async def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:
         """What a server with bulk reads answers to a query, as a list of objects; one request."""

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dhis2kv import Datastore, KeyNotFound, Query, Store
+from dhis2kv import Datastore, KeyNotFound, Query, Store, where
 from dhis2kv.aio import AsyncDatastore
 from dhis2kv.emulator import Emulator
-from tests.conftest import sent
+from tests.conftest import connect, sent
 
 REFERENCE = [
     "list_namespaces(self, *, user=False)",
@@ -22,7 +22,7 @@ REFERENCE = [
     "delete(self, namespace, key, *, user=False)",
     "delete_namespace(self, namespace, *, user=False)",
 ]
-BULK = ["get_all", "get_many", "query", "set_many", "replace", "delete_many"]
+BULK = ["get_all", "get_many", "find", "query", "set_many", "replace", "delete_many"]
 NAMES = [line.partition("(")[0] for line in REFERENCE] + BULK
 
 
@@ -174,3 +174,13 @@ def test_a_call_cancelled_before_it_began_is_never_sent(emulator, store):
 
     asyncio.run(scenario())
     assert sent(emulator) == [("PUT", "/api/dataStore/app/first")]
+
+
+def test_finding_entries():
+    """Entries are found by what they hold, as with the accessor."""
+    emulator = Emulator()
+    emulator.load({"app": {"a": {"n": 1}, "b": {"n": 2, "m": 0}}})
+    datastore = AsyncDatastore(connect(emulator))
+    assert asyncio.run(datastore.find("app", where("n") > 1, fields="n")) == {"b": {"n": 2}}
+    assert list(asyncio.run(datastore.find("app", "n:gt:0", order="n:desc", limit=1))) == ["b"]
+    assert list(asyncio.run(datastore.find("app", "n:eq:1", "m:eq:0", any=True))) == ["a", "b"]

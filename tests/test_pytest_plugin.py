@@ -145,7 +145,7 @@ def test_version_of_the_ini_option(run, option):
         f"""
         def test_it(dhis2_store, dhis2_version):
             assert dhis2_version == {"2.36" if option else "2.42"!r}
-            assert dhis2_store.datastore.version() == {(2, 36) if option else (2, 42)}
+            assert dhis2_store.datastore.version()[:2] == {(2, 36) if option else (2, 42)}
     """,
         *option,
     ).assert_outcomes(passed=1)
@@ -161,7 +161,7 @@ def test_version_can_be_overridden(run):
             return request.param
 
         def test_it(dhis2_store, dhis2_version):
-            assert "{}.{}".format(*dhis2_store.datastore.version()) == dhis2_version
+            assert "{}.{}".format(*dhis2_store.datastore.version()[:2]) == dhis2_version
     """).assert_outcomes(passed=2)
 
 

@@ -1,9 +1,9 @@
 """The command line ``dhis2kv``: the library's calls as commands.
 
 ``connection`` finds the server and the account, ``values`` and ``files`` read what is given, ``output`` prints,
-``carrying`` carries out plans, and the commands are in ``entries`` (one entry or the names of many), ``many`` (whole
-namespaces), ``folders``, ``watching`` and ``servers``. Modules that load ``requests`` are imported where they
-are needed, for ``--help`` and completion should not wait for them.
+``carrying`` carries out plans, and the commands are in ``entries`` (one entry or the names of many), ``finding``,
+``many`` (whole namespaces), ``folders``, ``watching`` and ``servers``. Modules that load ``requests`` are imported
+where they are needed, for ``--help`` and completion should not wait for them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dhis2kv import __version__
 from dhis2kv.cli import (  # bash is there for click to find
     bash,  # noqa: F401
     entries,
+    finding,
     folders,
     many,
     profiles,
@@ -75,6 +76,7 @@ def cli(context: click.Context) -> None:
 
 for _command in (
     *entries.COMMANDS,
+    *finding.COMMANDS,
     *many.COMMANDS,
     *folders.COMMANDS,
     *watching.COMMANDS,

@@ -14,11 +14,13 @@ from dhis2kv import errors, wire
 from dhis2kv.datastore.many import Phase, Progress, each
 from dhis2kv.datastore.parts import PartWriter, check_path
 from dhis2kv.datastore.reading import Reader
+from dhis2kv.datastore.search import Search, Searcher
 from dhis2kv.datastore.server import Names, Server, names_of, new_names_of, store_of
 from dhis2kv.datastore.writing import Writer
 from dhis2kv.releases import Version
 from dhis2kv.transport import Transport
 from dhis2kv.wire import Query
+from dhis2kv.wire.conditions import Condition
 
 __all__ = ["Datastore", "Progress"]
 
@@ -48,6 +50,7 @@ class Datastore:
         self._server = Server(transport)
         self._reader = Reader(self._server, workers)
         self._writer = Writer(self._server, self._reader, read_back=read_back)
+        self._searcher = Searcher(self._server, self._reader)
         self._parts = PartWriter(self._server, self._reader, self._writer)
 
     # --- what the reference client has --------------------------------------------------------------------------------
@@ -217,6 +220,68 @@ class Datastore:
         if isinstance(keys, str):
             raise TypeError("keys is several keys, not one text, which would be taken for its characters")
         return self._reader.some(_space(user, namespace), keys, texts)
+
+    @overload
+    def find(
+        self,
+        namespace: str,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = ...,
+        order: str | None = ...,
+        limit: int | None = ...,
+        any: bool = ...,
+        user: bool = ...,
+        encrypt: bool = ...,
+        explain: Literal[False] = ...,
+    ) -> dict[str, Any]: ...
+    @overload
+    def find(
+        self,
+        namespace: str,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = ...,
+        order: str | None = ...,
+        limit: int | None = ...,
+        any: bool = ...,
+        user: bool = ...,
+        encrypt: bool = ...,
+        explain: Literal[True],
+    ) -> str: ...
+
+    def find(
+        self,
+        namespace: str,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        any: bool = False,
+        user: bool = False,
+        encrypt: bool = False,
+        explain: bool = False,
+    ) -> dict[str, Any] | str:
+        """The entries of a namespace that meet all conditions (``any=True``: at least one), ``{key: value}``.
+
+        A condition is ``where("age") > 30`` or DHIS2's own ``"age:gt:30"``. Sorted by key, or by ``order``, a dotted
+        path with ``:asc`` or ``:desc``: numbers before texts, numbers by size, texts by code point, ties by key, and
+        entries without the part last. With ``fields`` (paths) a value is only those parts, nested as they are; what an
+        entry lacks is left out. Only the first ``limit`` are given.
+
+        One request, whose answer is what was found, where the server understands the conditions; else the answer is
+        what could be found, at most all entries, and the rest is decided here, with the same meaning: for texts that
+        come before or after others, lists and objects, member names other than letters, digits, ``_`` and ``-``,
+        texts with ``~``, ``@``, ``::``, commas or brackets, numbers from 2^31 on or below 0. ``explain=True`` says
+        which it is and sends nothing; the log says it, too. What ``get_all`` says comes on top, and with ``fields``
+        one request for each that some entry lacks. Where a server has no queries it costs what ``get_all`` costs.
+
+        No server looks into entries that are stored encrypted. They are found by their keys; by their values only
+        with ``encrypt=True``, which reads all entries. Without it a warning in the log says so, once.
+        """
+        search = Search.of(conditions, fields, order, limit, any)
+        space = _space(user, namespace)
+        if explain:
+            return self._searcher.explain(search, encrypt)
+        return self._searcher.find(space, search, encrypt)
 
     def query(self, namespace: str, query: Query, *, user: bool = False) -> list[dict[str, Any]]:
         """What a server with bulk reads answers to a query, as a list of objects; one request.

@@ -27,7 +27,7 @@ _FILTERABLE = re.compile(r"[\w.-]+( [\w.-]+)*")
 _PROTECTIONS = (wire.SHARED, "protections")
 
 
-class _Uncertain(Exception):
+class Uncertain(Exception):
     """A bulk answer that says nothing certain, and the error that it is; ``keys`` where it was a listing instead."""
 
     def __init__(self, error: errors.Dhis2kvError, keys: list[str] | None = None) -> None:
@@ -116,7 +116,7 @@ class Reader:
                 found.update(zip(batch.keys, batch.texts, strict=True))
         except errors.KeyNotFound as error:
             raise _absent(error, names) from error  # the whole namespace is
-        except _Uncertain as answer:
+        except Uncertain as answer:
             if answer.keys is not None:  # a server without queries
                 return _value(self._keys_entry_by_address(names, answer.keys))
             self._check_listed(names)
@@ -149,21 +149,25 @@ class Reader:
 
     def all(self, names: Names, texts: bool) -> dict[str, Any]:
         """Every entry of a namespace, sorted by key: values, or JSON texts; logs which cannot be read."""
-        return _told(names, self.whole(names, texts))
+        return told(names, self.whole(names, texts))
 
     def whole(self, names: Names, texts: bool) -> Found:
         """The same, with what cannot be read."""
         try:
             found = self._query(names, Query(), texts)
-        except _Uncertain as answer:
-            try:
-                keys = answer.keys if answer.keys is not None else self.keys(names)
-            except errors.KeyNotFound:
-                keys = []
-            found = self._singly(names, keys, texts)
+        except Uncertain as answer:
+            found = self.instead(names, answer, texts)
         if all(one < other for one, other in pairwise(found.entries)):
             return found
         return Found(dict(sorted(found.entries.items())), found.left_out)
+
+    def instead(self, names: Names, answer: Uncertain, texts: bool) -> Found:
+        """Every entry of a namespace, one by one, where a bulk answer said nothing certain."""
+        try:
+            keys = answer.keys if answer.keys is not None else self.keys(names)
+        except errors.KeyNotFound:
+            keys = []
+        return self._singly(names, keys, texts)
 
     def some(self, names: Names, keys: Iterable[str], texts: bool) -> dict[str, Any]:
         """The entries of these keys, in their order: values, or JSON texts; absent ones are left out."""
@@ -178,11 +182,27 @@ class Reader:
         for chunk in chunks:
             try:
                 parts.append(self._query(names, Query(filters=(f"_:in:[{','.join(chunk)}]",)), texts, set(chunk)))
-            except _Uncertain:
+            except Uncertain:
                 singly += chunk
         parts.append(self._singly(names, singly, texts))
-        found = _told(names, _joined(parts))
+        found = told(names, _joined(parts))
         return {key: found[key] for key in wanted if key in found}
+
+    def chosen(self, names: Names, query: Query) -> dict[str, str]:
+        """The JSON texts of the entries that a query finds, whole; raises ``Uncertain`` where the answer is not."""
+        return self._query(names, query, texts=True).entries
+
+    def rows(self, names: Names, query: Query) -> dict[str, str]:
+        """What a query for parts finds, as JSON texts with the key as null; raises ``Uncertain`` as ``chosen`` does."""
+        if names == _PROTECTIONS:
+            raise Uncertain(errors.Unaddressable("servers from 2.42 on have no address for a query of protections"))
+        found: dict[str, str] = {}
+        try:
+            for batch in self._batches(names, query, None):
+                found.update(zip(batch.keys, batch.texts, strict=True))
+        except errors.KeyNotFound:
+            return {}  # from a server without queries, about a namespace that does not exist
+        return found
 
     def query(self, names: Names, query: Query) -> list[dict[str, Any]]:
         """What the server answers to a query, as a list of objects; logs which cannot be read."""
@@ -193,7 +213,7 @@ class Reader:
             values, unreadable = batch.read()
             left_out |= unreadable
             rows += [{"key": key, "value": value} if whole else {**value, "key": key} for key, value in values.items()]
-        _told(names, Found({}, left_out))
+        told(names, Found({}, left_out))
         return rows
 
     def query_text(self, names: Names, query: Query) -> str:
@@ -213,7 +233,7 @@ class Reader:
             raise errors.Unaddressable("servers from 2.42 on have no address for a query of protections")
         try:
             yield from self._batches(names, query, None)
-        except _Uncertain as answer:
+        except Uncertain as answer:
             if answer.keys is not None:
                 raise errors.Rejected(
                     "this server has no queries (dataStore before 2.38, userDataStore before 2.40.1): it answers the"
@@ -225,12 +245,12 @@ class Reader:
     # --- beneath ------------------------------------------------------------------------------------------------------
 
     def _query(self, names: Names, query: Query, texts: bool, wanted: set[str] | None = None) -> Found:
-        """The entries that a query finds, whole; raises ``_Uncertain`` where the answer is not certain.
+        """The entries that a query finds, whole; raises ``Uncertain`` where the answer is not certain.
 
         ``wanted`` are the only keys that the query lets through.
         """
         if names == _PROTECTIONS:  # from 2.42 on this address is another route
-            raise _Uncertain(errors.Unaddressable("servers from 2.42 on have no address for a query of protections"))
+            raise Uncertain(errors.Unaddressable("servers from 2.42 on have no address for a query of protections"))
         found: dict[str, Any] = {}
         left_out: dict[str, errors.Dhis2kvError] = {}
         nulls: list[str] = []
@@ -247,19 +267,19 @@ class Reader:
         except errors.KeyNotFound:
             return Found({}, {})  # from a server without queries, about a namespace that does not exist
         if len(found) + len(left_out) != count:
-            raise _Uncertain(errors.ServerError("a key comes twice in the server's answer to a query", status=200))
+            raise Uncertain(errors.ServerError("a key comes twice in the server's answer to a query", status=200))
         hidden = [key for key in self._not_stored_nulls(names, query, nulls) if holdable(key)]
         for key in hidden:
             del found[key]
         return _joined([Found(found, left_out), self._singly(names, hidden, texts)])
 
     def _batches(self, names: Names, query: Query, wanted: set[str] | None) -> Iterator[wire.Batch]:
-        """What the server answers to a query, some entries at a time; ``_Uncertain`` as ``_query`` says."""
+        """What the server answers to a query, some entries at a time; ``Uncertain`` as ``_query`` says."""
         marked = wire.Marked.of(query)
         try:
             reply = self._server.call("GET", *names, query=marked.query.text)
         except errors.Rejected as error:
-            raise _Uncertain(error) from error  # a hidden namespace; the listing says what there is
+            raise Uncertain(error) from error  # a hidden namespace; the listing says what there is
         text, unclear = reply.text, reply.error(errors.ServerError, "the server's answer to a query cannot be read")
         del reply  # a large answer is not held twice
         try:
@@ -270,7 +290,7 @@ class Reader:
                 yield batch
         except ValueError as cause:
             unclear.__cause__ = cause
-            raise _Uncertain(unclear, _listing(text)) from cause
+            raise Uncertain(unclear, _listing(text)) from cause
 
     def _unmarked(self, names: Names, text: str, wanted: set[str] | None) -> Iterator[wire.Batch]:
         """The entries of an answer that has no marks, for whatever reason; ``ValueError`` where they are not certain.
@@ -295,7 +315,7 @@ class Reader:
         only_nulls = Query(fields="", filters=(*query.filters, ".:null"))
         try:
             listed = {key for batch in self._batches(names, only_nulls, None) for key in batch.keys}
-        except (errors.ServerError, errors.KeyNotFound, _Uncertain):
+        except (errors.ServerError, errors.KeyNotFound, Uncertain):
             return nulls  # not certain: each of them is read singly
         return [key for key in nulls if key not in listed]
 
@@ -353,7 +373,7 @@ def _joined(parts: Iterable[Found]) -> Found:
     return whole
 
 
-def _told(names: Names, found: Found) -> dict[str, Any]:
+def told(names: Names, found: Found) -> dict[str, Any]:
     """The entries that were found, after a warning about those that could not be read."""
     if found.left_out:
         why = "; ".join(f"{key!r}: {error}" for key, error in found.left_out.items())

@@ -67,6 +67,19 @@ class Everything(TypedDict):
     note: NotRequired[str]
 
 
+class Found(TypedDict):
+    """The entries that were found, in the order asked for; ``total`` counts all that match.
+
+    ``notes`` are as in a single entry, by key; with a ``note`` more were found than there was room for.
+    """
+
+    namespace: str
+    values: dict[str, Any]
+    total: int
+    notes: dict[str, str]
+    note: NotRequired[str]
+
+
 class Change(TypedDict):
     """The value of before and the one of now.
 

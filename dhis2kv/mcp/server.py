@@ -62,6 +62,7 @@ def build(
         _tool(tools.datastore_get, _READS),
         _tool(tools.datastore_get_many, _READS),
         _tool(tools.datastore_get_all, _READS),
+        _tool(tools.datastore_find, _READS),
     ]
     if allow_write:
         offered += [

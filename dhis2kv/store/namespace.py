@@ -15,11 +15,12 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from dhis2kv import errors, wire
 from dhis2kv.datastore import Progress
 from dhis2kv.store.views import Snapshot
+from dhis2kv.wire.conditions import Condition
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -112,6 +113,47 @@ class Namespace(MutableMapping[str, Any]):
             keys,
             lambda missing: self._datastore.get_many(self._name, missing, user=self._is_user, texts=True),
         )
+
+    @overload
+    def find(
+        self,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = ...,
+        order: str | None = ...,
+        limit: int | None = ...,
+        any: bool = ...,
+        explain: Literal[False] = ...,
+    ) -> dict[str, Any]: ...
+    @overload
+    def find(
+        self,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = ...,
+        order: str | None = ...,
+        limit: int | None = ...,
+        any: bool = ...,
+        explain: Literal[True],
+    ) -> str: ...
+
+    def find(
+        self,
+        *conditions: Condition | str,
+        fields: str | Iterable[str] | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        any: bool = False,
+        explain: bool = False,
+    ) -> dict[str, Any] | str:
+        """The entries that meet all conditions: ``ns.find(where("age") > 30, order="age:desc", limit=10)``.
+
+        See ``Datastore.find`` for what conditions mean and cost. It asks the server each time, whatever the cache
+        holds. In a namespace with ``encrypt=True`` all entries are read, for no server looks into encrypted ones.
+        """
+        find: Any = self._datastore.find  # its overloads take no variable
+        options = {"fields": fields, "order": order, "limit": limit, "any": any, "explain": explain}
+        found: dict[str, Any] | str
+        found = find(self._name, *conditions, **options, user=self._is_user, encrypt=self._encrypt)
+        return found
 
     def refresh(self, key: str | None = None) -> None:
         """Forget what the cache holds of a key, or of the whole namespace; sends nothing."""

@@ -25,6 +25,7 @@ READING = [
     "datastore_get",
     "datastore_get_many",
     "datastore_get_all",
+    "datastore_find",
 ]
 WRITING = ["datastore_create", "datastore_set", "datastore_patch", "datastore_delete"]
 DANGEROUS = ["", ".", "..", "../x", "a/../../users/abc", "..\\x", "%2e%2e", "a;b", "a\0b", "a\nb", "x" * 256]
@@ -78,6 +79,7 @@ def test_no_tool_deletes_a_namespace_or_takes_an_account(client):
     tools = tools_of(client)
     assert list(tools) == READING + WRITING
     known = {"namespace", "key", "keys", "value", "expected", "path", "confirm", "prefix", "limit", "offset", "user"}
+    known |= {"conditions", "fields", "order", "any"}
     for tool in tools.values():
         assert set(tool.input_schema["properties"]) <= known
         assert tool.input_schema["additionalProperties"] is False

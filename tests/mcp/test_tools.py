@@ -267,3 +267,32 @@ def test_an_expected_text_that_was_hardly_meant(emulator, tools):
         tools.datastore_set("app", "k", {"a": 2}, expected='{"a": 1}')
     with pytest.raises(Changed, match="another value than expected; read it again"):
         tools.datastore_set("app", "k", {"a": 2}, expected='{"a": 3}')
+
+
+def test_finding_entries(emulator):
+    """Entries are found by what they hold, in order, as far as there is room; words that mean nothing are refused."""
+    emulator.load({"app": {f"k{number}": {"n": number, "m": "x" * 10} for number in range(5)}})
+    tools = Tools(connect(emulator))
+    assert tools.datastore_find("app", ["n:gt:2"], fields=["n"], order="n:desc") == {
+        "namespace": "app",
+        "values": {"k4": {"n": 4}, "k3": {"n": 3}},
+        "total": 2,
+        "notes": {},
+    }
+    assert tools.datastore_find("app", ["n:eq:1", "n:eq:2"], any=True)["total"] == 2
+    assert tools.datastore_find("none", [])["values"] == {}
+    page = tools.datastore_find("app", [], limit=2)
+    assert (list(page["values"]), page["total"]) == (["k0", "k1"], 5)
+    assert "first 2 of 5" in page["note"]
+    tight = Tools(connect(emulator), max_bytes=60).datastore_find("app", [])
+    assert "first 2 of 5" in tight["note"]
+    assert "cut" in tight["notes"]["k1"]
+    sent(emulator)
+    for wrong in (
+        lambda: tools.datastore_find("app", ["n"]),
+        lambda: tools.datastore_find("app", [], limit=0),
+        lambda: tools.datastore_find("app", [], order="n:up"),
+    ):
+        with pytest.raises(Refused):
+            wrong()
+    assert sent(emulator) == []
