@@ -13,7 +13,7 @@ from . import paths, routing
 from .accounts import Accounts, SignIn
 from .call import Call, Server
 from .faults import Delivery, Faults
-from .messages import Page, Reply, Request, page_reply
+from .messages import Page, Reply, Request, html_reply, page_reply
 from .profiles import Profile
 from .storage import Storage, TextCache
 
@@ -59,6 +59,7 @@ class Core:
         self._faults = Faults()
         storage = Storage(db)
         accounts = Accounts(profile, storage, self._now)
+        self._login_path = profile.login_location.partition("}")[2].rstrip("/")
         self._server = Server(profile, storage, accounts, {True: TextCache(), False: TextCache()}, self._now)
 
     def _now(self) -> float:
@@ -111,6 +112,8 @@ class Core:
         if self.profile.ping_route and below == "/api/ping":
             return self._ping(headers), None
         decoded = paths.decode_path(below)
+        if decoded.rstrip("/") == self._login_path:
+            return (html_reply(200, "DHIS 2") if self.profile.login_page else page_reply(404)), None
         suffix = self.profile.unsecured_suffix
         unsecured = suffix is not None and decoded.startswith("/api/") and decoded.endswith(suffix)
         signed = SignIn() if unsecured else self._sign_in(request.method, headers, decoded, base)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
+from . import loading
 from .accounts import Account, new_uid, uid_of
 from .core import Core
 from .faults import Fault
-from .jsonb import to_jsonb
 from .releases import profile_of
 from .storage import GLOBAL, Entry, Group
 
@@ -101,6 +101,9 @@ class Emulator(Core):
     ) -> None:
         """Store ``{namespace: {key: value}}`` without a request: all of it, or nothing and a ValueError.
 
+        The error says what is wrong: no mapping of mappings, a name that no server could have been given, a value that
+        is no JSON, or that the database refuses.
+
         :param user: whose own store is meant; dataStore without it
         :param encrypted: as by ``encrypt=true``
         :param replace: False leaves entries alone that are there
@@ -112,15 +115,13 @@ class Emulator(Core):
         with self._lock:
             storage.begin()
             try:
-                for namespace, entries in data.items():
-                    for key, value in entries.items():
-                        text = value if texts else json.dumps(value, ensure_ascii=False)
-                        plain, secret = (None, text) if encrypted else (to_jsonb(text), None)
-                        if replace:
-                            storage.delete(owner, namespace, key)
-                        elif storage.get(owner, namespace, key):
-                            continue
-                        storage.add(Entry(namespace, key, new_uid(), plain, secret, now, now, creator, creator, owner))
+                for namespace, key, text in loading.texts_of(data, texts=texts):
+                    plain, secret = loading.stored(namespace, key, text, encrypted=encrypted)
+                    if replace:
+                        storage.delete(owner, namespace, key)
+                    elif storage.get(owner, namespace, key):
+                        continue
+                    storage.add(Entry(namespace, key, new_uid(), plain, secret, now, now, creator, creator, owner))
             except BaseException:
                 storage.rollback()
                 raise
@@ -139,9 +140,17 @@ class Emulator(Core):
             self.requests = 0
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database. An emulator is a context manager, too, that does this at its end."""
         with self._lock:
             self._server.storage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # Hosts
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .messages import Reply, Request, json_reply, page_reply, web_message
+from .messages import Reply, Request, html_reply, json_reply, page_reply, web_message
 from .profiles import Profile
 
 KINDS = ("refuse", "drop_before", "drop_after", "status", "cut", "html", "slow", "put_race", "delete_race")
@@ -105,8 +105,7 @@ class Fault:
 
     def _words(self, request: Request, profile: Profile) -> Reply:
         if self.kind == "html":
-            page = b"<!doctype html><html><head><title>Log in</title></head><body>Please log in.</body></html>"
-            return Reply(200, [("Content-Type", "text/html;charset=utf-8")], page)
+            return html_reply(200, "Log in", "Please log in.")
         if self.kind == "put_race":
             return _lost_put(request, profile, duplicate=self.duplicate)
         if self.kind == "delete_race":

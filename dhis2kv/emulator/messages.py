@@ -116,11 +116,15 @@ def json_reply(status: int, value: object, content_type: str = JSON_UTF8) -> Rep
     return Reply(status, [("Content-Type", content_type)], dumps(value))
 
 
+def html_reply(status: int, title: str, rest: str = "") -> Reply:
+    """A page of HTML."""
+    head = f"<!doctype html><html><head><title>{title}</title></head>"
+    return Reply(status, [("Content-Type", HTML)], f"{head}<body><h1>{title}</h1>{rest}</body></html>".encode())
+
+
 def page_reply(status: int, *headers: tuple[str, str]) -> Reply:
     """The container's error page."""
     title = f"HTTP Status {status} – {html.escape(reason(status))}"
-    page = (
-        f'<!doctype html><html lang="en"><head><title>{title}</title></head>'
-        f'<body><h1>{title}</h1><hr class="line" /><p><b>Type</b> Status Report</p></body></html>'
-    )
-    return Reply(status, [("Content-Type", HTML), *headers], page.encode())
+    reply = html_reply(status, title, '<hr class="line" /><p><b>Type</b> Status Report</p>')
+    reply.headers += headers
+    return reply

@@ -157,6 +157,7 @@ class Profile:
     unauthorized_has_message: bool = True
     unauthorized_asks_for_basic: bool = False  # instead of leading to the login page
     login_location: str = "{base}/login/"
+    login_page: bool = False  # whether there is a page where that leads to, without any app installed
     anonymous_session: str = (
         "never"  # to whom a refusal gives one: "always", "anonymous", "saved request" (of a browser)
     )
@@ -268,6 +269,7 @@ _V40 = replace(
     token_checksum=False,
     token_failure_has_message=False,
     login_location="{base}/dhis-web-commons/security/login.action",
+    login_page=True,
     anonymous_session="saved request",
     public_suffixes=False,
 )

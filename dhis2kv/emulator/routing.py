@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from urllib.parse import urlsplit
 
-from . import paths, people, system
+from . import apps, paths, people, system
 from .call import Call
 from .datastore import DataStore
 from .jsonb import TooDeep
@@ -90,6 +90,8 @@ def _dispatch(call: Call, path: str) -> Reply:
 def _outside_api(call: Call, path: str) -> Reply:
     if path == "/":
         return Reply(302, [("Location", call.profile.root_location.format(base=call.base))])
+    if path == apps.MODULES_PATH:
+        return _run(call, {"GET": partial(apps.modules, call)}, produces_json=True)
     if call.profile.wrong_context_redirects and not path.endswith("/"):
         return Reply(301, [("Location", f"{urlsplit(call.base).path}{path}/")])
     raise NoResource
@@ -187,6 +189,7 @@ def _system(call: Call, segments: tuple[str, ...]) -> Handlers:
 _NAMED: dict[str, dict[str, Callable[[Call, str], Reply]]] = {
     "userGroups": {"GET": people.get_group, "DELETE": people.delete_group},
     "userLookup": {"GET": people.look_up_user},
+    "systemSettings": {"GET": apps.system_setting},
 }
 
 
@@ -196,6 +199,10 @@ def _fixed(profile: Profile) -> dict[str, dict[str, Callable[[Call], Reply]]]:
         "system/ping": {"GET": system.system_ping},
         "system/info": {"GET": system.system_info},
         "me": {"GET": system.me},
+        "me/dashboard": {"GET": apps.dashboard},
+        "userSettings": {"GET": apps.user_settings},
+        "systemSettings": {"GET": apps.system_settings},
+        "apps/menu": {"GET": apps.modules},
         "sharing": {"GET": get_sharing, "POST": put_sharing, "PUT": put_sharing},
         "sharing/search": {"GET": people.search},
         "userGroups": {"GET": people.get_groups, "POST": people.create_group},

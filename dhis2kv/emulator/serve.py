@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import socket
 import sqlite3
 import sys
-import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def serve_forever(
 ) -> None:
     """Serve an emulator until SIGINT or SIGTERM; its URL is the first line on stdout, printed when it answers.
 
+    The second line says who is the superuser, with what password.
+
     :param port: 0 takes a free one
     :param host: the loopback unless given; another address is warned about on stderr
     :param db: the file to keep data in; without it they are gone at the end
@@ -49,24 +52,44 @@ def serve_forever(
     :param groups: NAME:MEMBER,MEMBER of groups of these accounts
     :raises ValueError: where one of these cannot be used; the sentence says which
     """
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    emulator = _prepared(version, db, superuser, users, groups)
-    if seed is not None:
-        read = _read_json(seed) if isinstance(seed, str) else seed
-        load_seed(emulator, read, superuser=_credentials(superuser)[0], texts=read is seed)
-    if host not in (None, LOOPBACK, "localhost", "::1"):
-        print(f"Warning: {host} can be reached from other machines, and this is no protected server.", file=sys.stderr)
-    try:
-        served = emulator.serve(host or LOOPBACK, port)
-    except OSError as error:
-        reason = f"Cannot listen on {host or LOOPBACK}, port {port}: {error.strerror}."
-        raise ValueError(f"{reason} Choose another port; 0 takes a free one.") from error
-    with served:
-        print(served.url, flush=True)
-        ended.wait()
-    emulator.close()
+    with _first_signal() as wait_for_it:
+        emulator = _prepared(version, db, superuser, users, groups)
+        if seed is not None:
+            read = _read_json(seed) if isinstance(seed, str) else seed
+            load_seed(emulator, read, superuser=_credentials(superuser)[0], texts=read is seed)
+        if host not in (None, LOOPBACK, "localhost", "::1"):
+            print(
+                f"Warning: {host} can be reached from other machines, and this is no protected server.", file=sys.stderr
+            )
+        try:
+            served = emulator.serve(host or LOOPBACK, port)
+        except OSError as error:
+            reason = f"Cannot listen on {host or LOOPBACK}, port {port}: {error.strerror}."
+            raise ValueError(f"{reason} Choose another port; 0 takes a free one.") from error
+        with served:
+            name, password = _credentials(superuser)
+            print(served.url, f"The superuser is {name}, with the password {password}", sep="\n", flush=True)
+            wait_for_it()
+        emulator.close()
+
+
+@contextmanager
+def _first_signal() -> Iterator[Callable[[], object]]:
+    """Wait, with what is given, for the first SIGINT or SIGTERM since the beginning; both end nothing by themselves.
+
+    A handler written in Python is run by the main thread when it gets to it, and one that has just begun to wait for
+    a lock, or an event, never does. The byte that the interpreter itself writes at a signal wakes whoever reads it.
+    """
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        writing.setblocking(False)
+        before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: None)
+            yield lambda: reading.recv(1)
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 def _prepared(version: str, db: str | None, superuser: str, users: Iterable[str], groups: Iterable[str]) -> Emulator:

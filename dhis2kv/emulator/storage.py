@@ -5,7 +5,9 @@ Everything that was answered with success is committed: with ``db=FILE`` a kille
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sqlite3
 import weakref
 from collections import OrderedDict
@@ -91,6 +93,7 @@ class Storage:
 
     def __init__(self, db: str) -> None:
         self._groups: list[Group] | None = None
+        _make_private(db)
         self._db = sqlite3.connect(db, check_same_thread=False, isolation_level=None)
         # An emulator of a test is dropped rather than closed, and Python warns of connections that nobody closed.
         weakref.finalize(self, self._db.close)
@@ -239,6 +242,13 @@ class Storage:
     def has_token(self, owner: str) -> bool:
         """Whether an account has any token."""
         return self._db.execute("SELECT 1 FROM token WHERE owner = ? LIMIT 1", (owner,)).fetchone() is not None
+
+
+def _make_private(db: str) -> None:
+    """Make a file that is not there for its owner alone; what SQLite lays beside it has its permissions."""
+    if db != ":memory:":
+        with contextlib.suppress(OSError):  # there already; else SQLite says what is wrong
+            os.close(os.open(db, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _readable(owner: str, namespace: str, reader: Reader | None) -> tuple[str, tuple[str | float, ...]]:

@@ -77,7 +77,7 @@ class Store:
     def insert(self, namespace: str, key: str, text: str | None) -> None:
         """Store a new entry; ``encrypt=true`` keeps its text as it is, out of the database's sight."""
         encrypt = self._encrypts() and text is not None
-        if max(len(namespace), len(key)) > _NAME_LIMIT or (encrypt and _is_too_secret(text)):
+        if max(len(namespace), len(key)) > _NAME_LIMIT or (encrypt and is_too_secret(text)):
             raise self._refused(_TOO_LONG)
         value = None if encrypt or text is None else self._jsonb(text)
         now, name = self.call.server.clock(), self.call.user.name
@@ -102,7 +102,7 @@ class Store:
         text = self.required_text()
         if entry.secret is None:
             entry.value = self._jsonb(text)
-        elif _is_too_secret(text):
+        elif is_too_secret(text):
             raise self._refused(_TOO_LONG)
         else:
             entry.secret = text
@@ -194,7 +194,8 @@ class Store:
             raise Refusal(error.status, error.message, error.error_code) from error
 
 
-def _is_too_secret(text: str | None) -> bool:
+def is_too_secret(text: str | None) -> bool:
+    """Whether a JSON text is longer than an encrypted value can be."""
     return text is not None and len(text.encode("utf-8", "replace")) > _SECRET_LIMIT
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from .apps import USER_SETTINGS
 from .call import Call
 from .messages import NO_STORE, Refusal, Reply, dumps, json_reply, web_message
 from .profiles import JSON_UTF8
@@ -59,6 +61,7 @@ def me(call: Call) -> Reply:
         "name": user.display_name,
         "displayName": user.display_name,
         "authorities": authorities,
+        "settings": USER_SETTINGS,
     }
     if not call.profile.me_has_username:
         about["userCredentials"] = {"username": about.pop("username")}
@@ -67,7 +70,8 @@ def me(call: Call) -> Reply:
 
 def _only(call: Call, whole: Mapping[str, object]) -> dict[str, object]:
     """The members that ``fields`` asks for; all of them without it."""
-    wanted = {name.strip() for value in [call.parameter("fields") or ""] for name in value.split(",") if name.strip()}
+    asked = re.sub(r"\[[^\]]*\]", "", call.parameter("fields") or "")  # members of members come with all others
+    wanted = {name.strip() for name in asked.split(",") if name.strip()}
     if not wanted or wanted & {"*", ":all"}:
         return dict(whole)
     return {name: value for name, value in whole.items() if name in wanted}

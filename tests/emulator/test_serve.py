@@ -70,9 +70,43 @@ def test_serves_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> No
         assert get(f"{url}/api/userDataStore/app/mine", "root:r-Passw0rd") == 1
         assert get(f"{url}/api/system/info", "root:r-Passw0rd")["version"].startswith("2.40")
         assert get(f"{url}/api/sharing/search?key=edit", "ann:a:b")["userGroups"][0]["name"] == "Editors: all"
+        assert process.stdout
+        assert process.stdout.readline() == "The superuser is root, with the password r-Passw0rd\n"
         process.send_signal(number)
         assert process.communicate(timeout=10) == ("", "")
         assert process.returncode == 0
+
+
+def test_the_first_signal_ends_it_whenever_it_comes() -> None:
+    """A signal that comes right after the port opens, before the first line or after it, ends the server at once."""
+    servers: list[tuple[subprocess.Popen[str], int]] = []
+    try:
+        for _ in range(12):
+            port = _free_port()
+            command = [sys.executable, "-m", "dhis2kv.emulator", "--port", str(port)]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            servers.append((process, port))
+        for number, (process, port) in enumerate(servers):
+            while not _answers(port):
+                assert process.poll() is None, process.communicate()[1]
+            process.send_signal((signal.SIGTERM, signal.SIGINT)[number % 2])
+        for process, _ in servers:
+            assert process.communicate(timeout=20)[1] == ""
+            assert process.returncode == 0
+    finally:
+        for process, _ in servers:
+            process.kill()
+            process.communicate()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_restart_keeps_data_and_seeds_only_what_is_absent(tmp_path: Path) -> None:

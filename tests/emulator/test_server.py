@@ -6,6 +6,7 @@ import base64
 import contextlib
 import gc
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -215,6 +216,71 @@ def test_failed_load_stores_nothing(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="u0000"):
         emulator.load({"app": {"a": 1, "b": "\x00"}})
     assert value(ask(emulator, "GET", "/api/dataStore")) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ([("app", {})], r"form is \{namespace: \{key: value\}\}.*is \[\('app', \{\}\)\]"),
+        ({"app": 5}, "loaded into 'app' is 5"),
+        ({"app": {1: 1}}, "A key is a str, and 1 is none"),
+        ({5: {"a": 1}}, "A namespace is a str, and 5 is none"),
+        ({"app": {"a/b": 1}}, "'a/b' can be no key on any server: they refuse '/'"),
+        ({"a%b": {"a": 1}}, "'a%b' can be no namespace"),
+        ({"app": {"a;b": 1}}, "refuse ';'"),
+        ({"app": {"\ud800": 1}}, "can be no key"),
+        ({"app": {"..": 1}}, "can be no key"),
+        ({"app": {"é" * 256: 1}}, "more than 255 characters"),
+        ({"app": {"a": {1, 2}}}, "app/a is no JSON"),
+        ({"app": {"a": float("nan")}}, "app/a cannot be stored"),
+        ({"app": {"a": "\x00"}}, r"(?s)app/a cannot be stored: .*u0000"),
+    ],
+)
+def test_load_says_what_is_wrong(emulator: Emulator, data: Any, words: str) -> None:
+    """What has another form, a name that no server could have been given, what is no value: nothing is stored of it."""
+    with pytest.raises(ValueError, match=words):
+        emulator.load(data)
+    with pytest.raises(ValueError, match=words):
+        emulator.load({"good": {"a": 1}} | data if isinstance(data, dict) else data)
+    assert value(ask(emulator, "GET", "/api/dataStore")) == []
+
+
+def test_load_takes_every_name_that_servers_take(emulator: Emulator) -> None:
+    """Odd names, and the empty key, are loaded: servers have them."""
+    names = ["", "a.b", "keys", "ü" * 255, 'quo"te', "\t", "a b", "\x85", "loginConfig"]
+    emulator.load({"app": dict.fromkeys(names, 1), "my.ns": {"a": 1}})
+    assert sorted(value(ask(emulator, "GET", "/api/dataStore/app"))) == sorted(names)
+
+
+def test_a_long_secret_is_refused(emulator: Emulator) -> None:
+    """What is encrypted has at most 159 bytes of JSON, in ``load`` as on servers."""
+    emulator.put("app", "a", "é" * 78, encrypted=True)
+    with pytest.raises(ValueError, match="at most 159 bytes"):
+        emulator.put("app", "b", "é" * 79, encrypted=True)
+    reply = ask(emulator, "POST", "/api/userDataStore/app/b?encrypt=true", "é" * 79)
+    assert (reply.status, "value too long" in value(reply)["message"]) == (409, True)
+
+
+def test_an_emulator_is_a_context_manager(tmp_path: Path) -> None:
+    """At the end of its block the database is closed, whatever happened."""
+    emulator = Emulator(db=str(tmp_path / "store.db"))
+    with contextlib.suppress(KeyError), emulator as same:
+        assert same is emulator
+        raise KeyError
+    with pytest.raises(sqlite3.ProgrammingError):
+        emulator.put("app", "a", 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of this kind")
+def test_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """A file that is made, and what lies beside it, is read by nobody else; one that is there keeps its permissions."""
+    with Emulator(db=str(tmp_path / "store.db")) as emulator:
+        emulator.put("app", "a", 1)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+        assert len(list(tmp_path.iterdir())) > 1
+    (tmp_path / "store.db").chmod(0o644)
+    Emulator(db=str(tmp_path / "store.db")).close()
+    assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o644
 
 
 def test_one_of_many_threads_creates_a_key(emulator: Emulator) -> None:
