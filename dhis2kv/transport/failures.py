@@ -45,7 +45,8 @@ def failure(
     refused = isinstance(cause, urllib3.exceptions.NewConnectionError)  # which is, for history's sake, a time-out too
     if exchange.over:
         return errors.TimedOut(f"no whole reply from {host} within {total:g} s", **facts)
-    if not refused and (isinstance(error, timeouts) or isinstance(cause, timeouts)):
+    told = (error, cause, getattr(cause, "original_error", None))  # the last where a proxy was waited for
+    if not refused and any(isinstance(each, timeouts) for each in told):
         return errors.TimedOut(f"{host} did not {'answer' if sent else 'accept a connection'} in time", **facts)
     if not sent:
         return errors.Unreachable(_no_connection(cause, facts["url"], proxy), **facts)
