@@ -110,7 +110,7 @@ class Cache:
             if text is not None:
                 self._reads.hits += 1
         if text is not None:
-            return value_of(text)
+            return value_of(text, place)
         read: list[Any] = []
 
         def ask() -> str:
@@ -119,7 +119,7 @@ class Cache:
             return text.strip()
 
         text = self._reads.read(VALUE, place, ask)
-        return read[0] if read else value_of(text)
+        return read[0] if read else value_of(text, place)
 
     def _held_in_bulk(self, place: Place) -> Any:
         """The text of an entry by a fresh record of its whole namespace in this process; None where there is none."""

@@ -6,6 +6,7 @@ and whose turn it is to ask the server.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from dhis2kv import wire
+from dhis2kv import errors, wire
 from dhis2kv.cache.records import ENTRIES, VALUE, Name, Place, Record
 
 T = TypeVar("T")
@@ -215,7 +216,8 @@ def _record(kind: str, data: bytes) -> Record | None:
         if content is not None:
             for text in [content] if kind is VALUE else content.values():
                 if kind in (VALUE, ENTRIES):
-                    wire.loads(text)
+                    with contextlib.suppress(errors.Unreadable):  # its text is kept all the same
+                        wire.loads(text)
                 elif text is not None:
                     return None
         return Record(content, float(born), float(until), str(generation))

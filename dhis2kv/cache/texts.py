@@ -5,45 +5,55 @@ Here since a text is read once with care, when it comes, and from then on as fas
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from dhis2kv import errors, wire
 from dhis2kv.cache.records import Place
 
-# A third of what json.loads costs for a short text; typeshed does not know it.
-_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_log = logging.getLogger("dhis2kv")
 
 
-def value_of(text: str) -> Any:
-    """The value of a text that was read before, new each time."""
+def value_of(text: str, place: Place) -> Any:
+    """The value of a text that was read before, new each time; ``Unreadable`` where Python cannot hold it."""
     try:
-        return _scan(text, 0)[0]
-    except RecursionError:
-        return wire.loads(text)
+        return wire.scan(text, 0)[0]
+    except (ValueError, RecursionError):
+        return read_text(text, place)
 
 
 def values_of(texts: Mapping[str, str]) -> dict[str, Any]:
-    """The values of these texts, new each time; raises ``ValueError`` where one cannot be read."""
-    try:
-        return dict(zip(texts, json.loads(f"[{','.join(texts.values())}]"), strict=True))  # faster than one by one
-    except RecursionError:
-        return {key: wire.loads(text) for key, text in texts.items()}
+    """The values of texts that were read before, new each time, without those that Python cannot hold."""
+    return wire.Batch(list(texts), list(texts.values())).read()[0]
 
 
 def read_text(text: str, place: Place) -> Any:
-    """The value of a text that has just come; ``ServerError`` where it cannot be read."""
+    """The value of a text that has just come; ``Unreadable`` where it is too much for Python."""
+    what = f"{place.namespace}/{place.key}"
     try:
         return wire.loads(text)
+    except errors.Unreadable as error:
+        raise errors.Unreadable(f"the value of {what} is too much for Python: {error}", status=200) from error
     except ValueError as error:
-        what = f"{place.namespace}/{place.key}"
         raise errors.ServerError(f"the value of {what} cannot be read: {error}", sent=True) from error
 
 
 def read_texts(texts: Mapping[str, str], place: Place) -> dict[str, Any]:
-    """The values of texts that have just come; ``ServerError`` where one cannot be read."""
+    """The values of texts that have just come; ``ServerError`` for what is no JSON.
+
+    What Python cannot hold is left out, with a warning in the log.
+    """
     try:
-        return values_of(texts)
+        values, unreadable = wire.Batch(list(texts), list(texts.values())).read()
     except ValueError:
-        return {key: read_text(text, place._replace(key=key)) for key, text in texts.items()}
+        values, unreadable = {}, {}
+        for key, text in texts.items():
+            try:
+                values[key] = read_text(text, place._replace(key=key))
+            except errors.Unreadable as error:
+                unreadable[key] = error
+    if unreadable:
+        why = "; ".join(f"{key!r}: {error}" for key, error in unreadable.items())
+        _log.warning("left out entries of %s that cannot be read: %s", place.namespace, why)
+    return values

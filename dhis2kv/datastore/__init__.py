@@ -179,7 +179,7 @@ class Datastore:
         """
         names = names_of(False, namespace, key)
         reply = self._server.transport.call(wire.call_below("GET", *names, below="metaData"))
-        return dict(wire.checked(reply).json())
+        return wire.checked(reply).members()
 
     # --- many entries -------------------------------------------------------------------------------------------------
 

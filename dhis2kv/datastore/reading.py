@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from dhis2kv import errors, wire
 from dhis2kv.datastore.many import each
-from dhis2kv.datastore.server import Names, Server, holdable, shown
+from dhis2kv.datastore.server import Names, Server, shown
 from dhis2kv.releases import PROTECTIONS_IS_A_NAMESPACE
 from dhis2kv.wire.query import URL_FULL, Query
 
@@ -172,7 +172,7 @@ class Reader:
     def some(self, names: Names, keys: Iterable[str], texts: bool) -> dict[str, Any]:
         """The entries of these keys, in their order: values, or JSON texts; absent ones are left out."""
         wanted = list(dict.fromkeys(keys))
-        held = [key for key in wanted if holdable(key)]
+        held = [key for key in wanted if wire.can_be_held(key)]
         if len(held) == 1:
             singly, chunks = held, []
         else:
@@ -268,7 +268,7 @@ class Reader:
             return Found({}, {})  # from a server without queries, about a namespace that does not exist
         if len(found) + len(left_out) != count:
             raise Uncertain(errors.ServerError("a key comes twice in the server's answer to a query", status=200))
-        hidden = [key for key in self._not_stored_nulls(names, query, nulls) if holdable(key)]
+        hidden = [key for key in self._not_stored_nulls(names, query, nulls) if wire.can_be_held(key)]
         for key in hidden:
             del found[key]
         return _joined([Found(found, left_out), self._singly(names, hidden, texts)])

@@ -94,8 +94,8 @@ class Server:
     def _ask_version(self) -> Version:
         call = wire.Call("GET", "/api/system/info", query="fields=version,buildTime")
         reply = wire.checked(self.transport.call(call))
-        info = reply.json()
-        found = read_version(info.get("version"), info.get("buildTime")) if isinstance(info, dict) else None
+        info = reply.members()
+        found = read_version(info.get("version"), info.get("buildTime"))
         if found is None:
             raise reply.error(errors.ServerError, "the server does not tell its version")
         return found
@@ -124,7 +124,8 @@ class Server:
     def account(self) -> dict[str, Any]:
         """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
         try:
-            me = wire.checked(self.transport.call(wire.Call("GET", "/api/me", query="fields=id,username"))).json()
+            reply = wire.checked(self.transport.call(wire.Call("GET", "/api/me", query="fields=id,username")))
+            me = reply.members()
         except errors.ServerError as error:
             if error.status != 500 or not self.has(OWN_TOKENS_BREAK_ME) or self._hides_version:
                 raise
@@ -133,7 +134,10 @@ class Server:
                 "a DHIS2 2.42.5 cannot tell an account that has access tokens who it is (2.42.5.1 can): give its name"
                 " to the store as account=",
             ) from error
-        return dict(me)
+        known = {name: me[name] for name in ("id", "username") if isinstance(me.get(name), str)}
+        if not known.get("id"):
+            raise reply.error(errors.ServerError, "the server does not tell who is signed in")
+        return known
 
 
 def store_of(user: bool) -> str:
@@ -146,14 +150,6 @@ def names_of(user: bool, namespace: str, key: str) -> Names:
 
 def new_names_of(user: bool, namespace: str, key: str) -> Names:
     return store_of(user), wire.check_name(namespace, "namespace"), wire.check_new_key(key)
-
-
-def holdable(key: str) -> bool:
-    try:
-        wire.check_name(key)
-    except errors.InvalidKey:
-        return False
-    return True
 
 
 def shown(names: Names) -> str:

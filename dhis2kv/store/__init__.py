@@ -6,6 +6,7 @@ wire, releases, transport, cache, datastore, profiles.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
@@ -23,6 +24,8 @@ from dhis2kv.transport import MAX_BYTES, TIMEOUT, Transport
 
 __all__ = ["Namespace", "Store"]
 
+log = logging.getLogger("dhis2kv")
+
 
 class Store(Mapping[str, "Namespace"]):
     """One of the two data stores of a DHIS2 server, as a mapping of namespaces; ``store.user`` is the other.
@@ -34,7 +37,9 @@ class Store(Mapping[str, "Namespace"]):
         store.user["app"]["cfg"] = 1
 
     Making one sends nothing, nor does ``store["app"]``: a namespace needs no existence, and one that does not exist
-    is empty. ``"app" in store``, ``store.get("app")``, iteration and ``len()`` cost one request each. It has no
+    is empty. ``"app" in store``, ``store.get("app")``, iteration and ``len()`` cost one request each. A name that no
+    address leads to, which can come into the database past DHIS2, is left out of them with a warning in the log, and
+    ``store.datastore.list_namespaces()`` shows it. It has no
     ``clear``, ``pop``, ``popitem``, ``update`` and ``setdefault``: a slip must not delete other people's namespaces.
 
     Any number of threads may use one store, and it survives a fork. It is a context manager that closes its
@@ -209,7 +214,11 @@ class Store(Mapping[str, "Namespace"]):
         def fetch() -> list[str]:
             return self.datastore.list_namespaces(user=self._is_user)
 
-        return self._cache.listing(self._place(), fetch) if self._cache else fetch()
+        names = self._cache.listing(self._place(), fetch) if self._cache else fetch()
+        impossible = [name for name in names if not wire.can_be_held(name)]
+        if impossible:
+            log.warning("left out namespaces of %s that no address leads to: %r", self._kind, impossible)
+        return [name for name in names if name not in impossible] if impossible else names
 
     __eq__ = object.__eq__  # two stores are never the same mapping by accident
     __hash__ = object.__hash__

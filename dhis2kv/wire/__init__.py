@@ -9,10 +9,10 @@ one.
 
 from dhis2kv.wire.bulk import ROW, Batch, Marked, entries
 from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete
-from dhis2kv.wire.names import SHARED, USER, check_name, check_new_key, cut_by_proxies
+from dhis2kv.wire.names import SHARED, USER, can_be_held, check_name, check_new_key, cut_by_proxies
 from dhis2kv.wire.query import Query
 from dhis2kv.wire.replies import Reply, checked, missing, understood
-from dhis2kv.wire.values import dumps, loads, same
+from dhis2kv.wire.values import dumps, loads, same, scan
 
 __all__ = [
     "ROW",
@@ -26,6 +26,7 @@ __all__ = [
     "base_url",
     "call",
     "call_below",
+    "can_be_held",
     "check_delete",
     "check_name",
     "check_new_key",
@@ -36,5 +37,6 @@ __all__ = [
     "loads",
     "missing",
     "same",
+    "scan",
     "understood",
 ]

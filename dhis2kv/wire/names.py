@@ -45,6 +45,15 @@ def check_name(name: str, what: str = "key") -> str:
     raise errors.InvalidKey(f"{_shown(name)} cannot be a {what}: {reason}")
 
 
+def can_be_held(name: str) -> bool:
+    """Whether a server can hold a key or namespace of this name."""
+    try:
+        check_name(name)
+    except errors.InvalidKey:
+        return False
+    return True
+
+
 def check_new_key(key: str) -> str:
     """Return a key unchanged if it may be written; raises as ``check_name``, and for keys that break bulk reads."""
     check_name(key)

@@ -89,6 +89,13 @@ class Reply:
             return {}
         return found if isinstance(found, dict) and found.get("httpStatusCode") == self.status else {}
 
+    def members(self) -> dict[str, Any]:
+        """The body as an object, of which no member is certain to be there; raises ``ServerError`` where it is none."""
+        found = self.json()
+        if not isinstance(found, dict):
+            raise self.error(errors.ServerError, "the server's reply is not an object")
+        return found
+
     @property
     def message(self) -> str:
         """The message of the WebMessage; "" where there is none."""

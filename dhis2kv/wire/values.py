@@ -171,6 +171,8 @@ def _float(text: str) -> float:
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _decoder = json.JSONDecoder(parse_constant=deep.no_constant, parse_float=_float)
+#: The value that begins at a place of a text, and where it ends: the fastest way, for what was read with care before.
+scan = _decoder.scan_once  # type: ignore[attr-defined]  # typeshed does not know it
 
 
 def same(a: Any, b: Any) -> bool:
