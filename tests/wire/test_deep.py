@@ -78,6 +78,9 @@ def test_beyond_all_bounds():
     """What is nested deeper than anything that servers were seen to store is not read, and that is said."""
     with pytest.raises(errors.Unreadable, match="10000 levels"):
         wire.loads(nested(100_000))
+    with pytest.raises(ValueError, match="no end") as caught:
+        wire.loads("[" * 100_000)
+    assert not isinstance(caught.value, errors.Unreadable)
 
 
 @pytest.mark.parametrize("digits", [4300, 4301, 5000, 131_072])
