@@ -219,7 +219,7 @@ class Config(Mapping[str, Any]):
             if text == self._saved:
                 return
             private.write(path, text)
-        except (OSError, RecursionError) as error:  # json recurses, and the program may be far down its stack
+        except (OSError, ValueError, RecursionError) as error:  # the last two: more digits or levels than json prints
             log.warning("the settings could not be written to %s, which stays as it was: %s", path, error)
         else:
             self._saved = text

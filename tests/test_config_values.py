@@ -184,6 +184,19 @@ def test_the_deepest_values_that_a_server_takes(emulator, store, tmp_path, caplo
     assert not other.exists()
 
 
+@pytest.mark.parametrize("text", ["1" * 5000, "[" * 2000 + "]" * 2000])
+def test_what_no_file_can_hold_is_a_warning(emulator, store, tmp_path, caplog, text):
+    """A value that Python reads and does not print keeps the program's settings from nobody but the file."""
+    emulator.load({"app": {"much": text, "k": "1"}}, texts=True)
+    path = tmp_path / "settings.json"
+    config = Config(store["app"], fallback=path)
+    assert config["k"] == 1
+    assert config["much"]
+    [warning] = warnings(caplog)
+    assert warning.startswith(f"the settings could not be written to {path}, which stays as it was: ")
+    assert not path.exists()
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.dates(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(alphabet="ab."), inner),

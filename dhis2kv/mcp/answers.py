@@ -1,6 +1,6 @@
 """What the tools of the MCP server answer: shapes that a client is shown, and how values fit into the room there is.
 
-Knows neither the protocol nor the store, and imports nothing of ours.
+Knows neither the protocol nor the store; imports the errors and wire.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any, NotRequired, TypedDict
+
+from dhis2kv import errors, wire
 
 MAX_BYTES = 50_000  # of JSON; some 15,000 tokens
 DEPTH = 100  # levels; JSON parsers at both ends give up at 200, and the protocol's own envelope takes some of them
@@ -141,26 +143,32 @@ class Answer:
         """The first of the names, as many as there is room for, but one if there is any."""
         return list(takewhile(self.fits, names)) or names[:1]
 
-    def entries(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """The first of the entries, as many as there is room for; the last of them may be cut."""
+    def entries(self, found: Mapping[str, str]) -> dict[str, Any]:
+        """The first of the entries, given as JSON texts, as many as there is room for; the last of them may be cut."""
         return {key: self.shown(key, found[key]) for key in takewhile(self.fits, found)}
 
-    def shown(self, name: str, value: Any) -> Any:
-        """The value; or its JSON text, cut to the room there is, with a note."""
-        text = json.dumps(value, ensure_ascii=False)
+    def shown(self, name: str, text: str) -> Any:
+        """The value of a JSON text; or that text, cut to the room there is, with a note."""
         whole = text.encode()
         cut = whole[: self._room]
         self._room -= len(cut)
         if len(cut) < len(whole):
-            self.notes[name] = (
+            self.note(
+                name,
                 f"cut: the value has {len(whole)} bytes of JSON, and this is the text of the first {len(cut)}."
-                " Never write it back"
+                " Never write it back",
             )
             return cut.decode(errors="ignore")
-        if levels(value) > DEPTH:
-            self.notes[name] = f"the value is nested deeper than {DEPTH} levels; this is its JSON text"
-            return text
-        return value
+        try:
+            value = wire.loads(text)
+            if levels(value) <= DEPTH:
+                json.dumps(value)  # what Python does not print does not get to the client
+                return value
+            why = f"the value is nested deeper than {DEPTH} levels"
+        except (errors.Unreadable, ValueError):
+            why = "the value holds a number that is too large for most clients"
+        self.note(name, f"{why}; this is its JSON text")
+        return text
 
 
 ABSENT: Any = object()

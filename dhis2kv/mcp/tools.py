@@ -6,6 +6,7 @@ Names, parameters, results and docstrings are what a client is shown, and so is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -146,9 +147,10 @@ class Tools:
 
         A value that is too large comes as the beginning of its JSON text, with a note that says so.
         """
-        value = self.namespace(namespace, key, user=user)[key]
+        self.namespace(namespace, key, user=user)
+        text = self._store.datastore.get_text(namespace, key, user=user)
         answer = Answer(self._max_bytes)
-        entry: Entry = {"namespace": namespace, "key": key, "value": answer.shown("value", value)}
+        entry: Entry = {"namespace": namespace, "key": key, "value": answer.shown("value", text)}
         if answer.notes:
             entry["note"] = answer.notes["value"]
         return entry
@@ -159,7 +161,8 @@ class Tools:
         Where they are too large together, the last value comes as the beginning of its JSON text, with a note by its
         key, and what comes after it is left out, with a note of its own.
         """
-        found = self.namespace(namespace, *keys, user=user).get_many(keys)
+        self.namespace(namespace, *keys, user=user)
+        found = self._store.datastore.get_many(namespace, keys, user=user, texts=True)
         missing = [key for key in dict.fromkeys(keys) if key not in found]
         answer = Answer(self._max_bytes)
         absent = answer.names(missing)
@@ -178,11 +181,12 @@ class Tools:
         """
         if offset < 0:
             raise Refused("offset is at least 0")
-        stored = self.namespace(namespace, user=user).copy()
+        self.namespace(namespace, user=user)
+        stored = self._store.datastore.get_all(namespace, user=user, texts=True)
         found = {key: stored[key] for key in sorted(stored) if key.startswith(prefix)}
         page = dict(islice(found.items(), offset, None))
         answer = Answer(self._max_bytes)
-        values = answer.entries(page) or {key: answer.shown(key, value) for key, value in islice(page.items(), 1)}
+        values = answer.entries(page) or {key: answer.shown(key, text) for key, text in islice(page.items(), 1)}
         everything: Everything = {
             "namespace": namespace,
             "values": values,
@@ -241,7 +245,7 @@ class Tools:
             raise errors.KeyExists(what, status=error.status, sent=True) from error
         finally:
             entries.refresh(key)
-        return self._written(namespace, key, {}, value)
+        return {"namespace": namespace, "key": key, "created": True, **self._change(ABSENT, None, value)}
 
     def datastore_set(
         self, namespace: str, key: str, value: Any, user: bool = False, expected: Any = NOT_GIVEN
@@ -254,17 +258,18 @@ class Tools:
         entries = self.namespace(namespace, key, user=user)
         _check(key, value)
         # Past the cache; and this read tells an absent entry from a stored null.
-        found = self._store.datastore.get_many(namespace, [key], user=user)
-        if expected is not NOT_GIVEN and not (key in found and wire.same(found[key], expected)):
-            now = "holds another value than expected; read it again" if key in found else "does not exist"
-            if key in found and wire.same(found[key], parsed(expected)):
+        found = self._store.datastore.get_many(namespace, [key], user=user, texts=True).get(key)
+        old = ABSENT if found is None else _value(found)
+        if expected is not NOT_GIVEN and not wire.same(old, expected):
+            now = "does not exist" if found is None else "holds another value than expected; read it again"
+            if wire.same(old, parsed(expected)):
                 now = "holds what the text that was given as expected says; give the value itself, not its JSON text"
             raise errors.Changed(f"nothing was written: {namespace}/{key} {now}")
         try:
             self._writing.set(namespace, key, value, user=user)
         finally:
             entries.refresh(key)
-        return self._written(namespace, key, found, value)
+        return {"namespace": namespace, "key": key, "created": found is None, **self._change(old, found, value)}
 
     def datastore_patch(self, namespace: str, key: str, path: str, value: Any, user: bool = False) -> Patched:
         """Set one member of a stored object or list, and leave the others as they are, whoever else writes them.
@@ -273,12 +278,12 @@ class Tools:
         """
         entries = self.namespace(namespace, key, user=user)
         _check(key, value)
-        before = self._store.datastore.get(namespace, key, user=user)
+        before = member(self._store.datastore.get(namespace, key, user=user), path)[1]
         try:
             self._writing.patch(namespace, key, path, value, user=user)
         finally:
             entries.refresh(key)
-        return {"namespace": namespace, "key": key, "path": path, **self._change(member(before, path)[1], value)}
+        return {"namespace": namespace, "key": key, "path": path, **self._change(before, _text(before), value)}
 
     def datastore_delete(self, namespace: str, key: str, user: bool = False, confirm: bool = False) -> Deleted:
         """Delete an entry, for good. The user is asked first, where the client can ask."""
@@ -291,23 +296,39 @@ class Tools:
         del entries[key]
         return {"namespace": namespace, "key": key, "deleted": True}
 
-    def _written(self, namespace: str, key: str, found: dict[str, Any], value: Any) -> Written:
-        change = self._change(found.get(key, ABSENT), value)
-        return {"namespace": namespace, "key": key, "created": key not in found, **change}
-
-    def _change(self, old: Any, new: Any) -> Change:
-        """What was there and what is now; with a note where a client may have sent a text that it did not mean."""
+    def _change(self, old: Any, text: str | None, new: Any) -> Change:
+        """What was there, with its JSON text, and what is now; with a note where a client hardly meant a text."""
         answer = Answer(self._max_bytes)
-        kind = meant(old, new)
-        old = None if old is ABSENT else old
-        change: Change = {"old": answer.shown("old", old), "new": answer.shown("new", new), "notes": answer.notes}
-        if kind:
+        change: Change = {
+            "old": None if text is None else answer.shown("old", text),
+            "new": answer.shown("new", json.dumps(new, ensure_ascii=False)),
+            "notes": answer.notes,
+        }
+        if text is None and old is not ABSENT:
+            answer.note("old", "it is too deep, or holds a number too large, to be shown")
+        if kind := meant(old, new):
             answer.note(
                 "new",
                 f"a text is stored, for a text was sent, and it parses as {kind}. If {kind} was meant, write again and"
                 " give the value itself, not its JSON text",
             )
         return change
+
+
+def _value(text: str) -> Any:
+    """The value of a stored text; or what is no value at all, where Python cannot hold it."""
+    try:
+        return wire.loads(text)
+    except errors.Unreadable:
+        return ABSENT
+
+
+def _text(value: Any) -> str | None:
+    """The JSON text of a value that was stored; None for one that Python cannot print."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (RecursionError, ValueError):
+        return None
 
 
 def _check(key: str, value: Any) -> None:

@@ -255,6 +255,16 @@ def test_deep_values(emulator, reader, levels):
         assert "deeper than 100 levels" in entry["note"]
 
 
+@pytest.mark.parametrize("text", ["1" * 5000, "1" + "0" * 400 + ".5", "[" * 2000 + "]" * 2000])
+def test_values_that_no_client_could_hold(emulator, reader, text):
+    """So do numbers that Python or the protocol cannot carry, and whatever is deeper than Python's stack."""
+    emulator.load({"app": {"k": text}}, texts=True)
+    entry = reader("datastore_get", namespace="app", key="k").value
+    assert entry["value"] == text
+    assert "this is its JSON text" in entry["note"]
+    assert reader.read("dhis2kv://app/k")[1] == entry
+
+
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 

@@ -220,6 +220,48 @@ def test_everything_is_read_to_its_end(emulator, room):
         assert [key for key in stored if seen[key] != stored[key]] != list(stored)
 
 
+# --- values that are too much for Python or for clients ---------------------------------------------------------------
+
+TOO_MUCH = {
+    "deep": "[" * 2000 + "]" * 2000,
+    "long": "1" * 5000,
+    "large": "1" + "0" * 400 + ".5",
+    "inside": '{"a": [1, ' + "9" * 6000 + "]}",
+}
+
+
+@pytest.mark.parametrize("version", ["2.42"])
+@pytest.mark.parametrize("key", TOO_MUCH)
+def test_what_is_too_much_comes_as_its_text(emulator, key):
+    """A value that Python or most clients cannot hold is neither an error nor absent: it comes as its JSON text with a
+    note, keeps the others from nobody, and can be overwritten."""
+    tools = Tools(connect(emulator))
+    emulator.load({"app": TOO_MUCH | {"k": "1"}}, texts=True)
+    text = TOO_MUCH[key].replace(" ", "")
+    entry = tools.datastore_get("app", key)
+    assert entry["value"].replace(" ", "") == text
+    assert "this is its JSON text" in entry["note"]
+    many = tools.datastore_get_many("app", [key, "k", "none"])
+    assert (many["values"][key].replace(" ", ""), many["values"]["k"], many["absent"]) == (text, 1, ["none"])
+    assert "this is its JSON text" in many["notes"][key]
+    everything = Tools(connect(emulator), max_bytes=100_000).datastore_get_all("app")
+    assert (everything["total"], everything["values"][key].replace(" ", "")) == (5, text)
+    with pytest.raises(Changed, match="another value"):
+        tools.datastore_set("app", key, 1, expected=1)
+    written = tools.datastore_set("app", key, 1)
+    assert (written["created"], written["old"].replace(" ", ""), written["new"]) == (False, text, 1)
+    assert list(written["notes"]) == ["old"]
+
+
+def test_a_member_that_is_too_much(emulator):
+    """A patch says that it cannot show what was there."""
+    emulator = Emulator(version="2.42")
+    emulator.load({"app": {"k": '{"a": ' + "9" * 6000 + "}"}}, texts=True)
+    patched = Tools(connect(emulator)).datastore_patch("app", "k", "a", 1)
+    assert (patched["old"], patched["new"]) == (None, 1)
+    assert "too large, to be shown" in patched["notes"]["old"]
+
+
 # --- texts that were not meant ----------------------------------------------------------------------------------------
 
 
