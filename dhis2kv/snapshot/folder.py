@@ -266,9 +266,12 @@ def push(
     origin = None if to_other_server else sides.needed_origin(store, tree)
 
     def act(plan: Plan, progress: Progress | None, verify: bool) -> None:
+        if origin is not None:
+            tree.set_overwriting([(entry.namespace, entry.key) for sign, entry in plan.changes if sign == "~"])
         apply(store, plan.changes, progress=progress, verify=verify)
         if origin is not None:
             plan._bases.save(tree)
+            tree.set_overwriting([])
 
     plan = Plan(act)
 

@@ -68,6 +68,7 @@ def compared(
     base = tree.base(namespace) if with_base else {}
     files, marks = tree.keys(namespace), tree.marks(namespace)
     place = tree.namespaces().get(namespace)
+    cut_short = {key for name, key in tree.overwriting() if name == namespace}
 
     def one(key: str, entry: Entry | None, *, unknown: bool = False) -> Compared:
         file_name, path, here = files.pop(key, None), None, None
@@ -76,6 +77,8 @@ def compared(
             here = tree.state(path, key in marks)
         before = base.pop(key, None)
         there = None
+        if entry is None and not unknown and key in cut_short:
+            before = None  # a push of ours has deleted it, and did not come to create it anew
         if entry is not None:
             secret = entry.encrypted
             if secret is None:  # the server does not show it: as the folder has it, or had it

@@ -10,10 +10,12 @@ file names. The form::
     DIR/userDataStore/...              the same of an account's own store
     DIR/.dhis2kv/server.json           where it was pulled from, and which namespaces
     DIR/.dhis2kv/dataStore/app.json    what the server held then: a fingerprint for each key
+    DIR/.dhis2kv/dataStore.writing     while a push is under way: the entries that it overwrites, a line each
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -248,6 +250,34 @@ class Tree:
             file.write("{}\n}\n" if before == "{" else "\n}\n}\n")
         if before == "{":
             bases.pop(namespace).unlink()
+
+    # --- what a push overwrites ---------------------------------------------------------------------------------------
+
+    def overwriting(self) -> set[tuple[str, str]]:
+        """The entries that a push was about to overwrite when it was cut short; none when it came to its end.
+
+        Where an entry is deleted and created anew, it may be gone since.
+        """
+        if not self._journal.exists():
+            return set()
+        try:
+            return {tuple(json.loads(line)) for line in self._journal.read_text(encoding="utf-8").splitlines()}
+        except (ValueError, TypeError):
+            raise BrokenFolder(f"{self._journal}: it does not say which entries are overwritten; remove it") from None
+
+    def set_overwriting(self, entries: Iterable[tuple[str, str]]) -> None:
+        """Note which entries a push is about to overwrite; none, when it is done."""
+        rows = [*map(json.dumps, sorted({*self.overwriting(), *entries}))] if entries else []
+        if not rows:
+            self._journal.unlink(missing_ok=True)
+            return
+        self._own.mkdir(parents=True, exist_ok=True)
+        with whole_file(self._journal) as file:
+            file.writelines(f"{row}\n" for row in rows)
+
+    @property
+    def _journal(self) -> Path:
+        return self._own / f"{self.kind}.writing"
 
 
 def _namespace_of(path: Path) -> str:

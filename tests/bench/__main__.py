@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from . import cached, command, emulated, peers, uncached, values, writing
+from . import cached, command, emulated, peers, snapshots, uncached, values, writing
 from .measuring import Row, Skipped
 
 README = Path(__file__).parents[2] / "README.rst"
@@ -20,6 +20,7 @@ PARTS = {
     "values": values.rows,
     "writing": writing.rows,
     "command": command.rows,
+    "snapshots": snapshots.rows,
     "emulated": emulated.rows,
     "peers": lambda: peers.rows(PLOT),
 }
