@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dhis2kv.store import Store
     from dhis2kv.testing import Clock, Emulator
 
-_MARKED = "dhis2_data(app={'key': 'value'})"
+_MARKED = "dhis2_data(app={'key': 'value'}) or dhis2_data({'my-app': {'key': 'value'}})"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "dhis2_data(NAMESPACE={KEY: VALUE, ...}, ...): entries that dataStore of dhis2_emulator holds at the start; "
+        "dhis2_data(NAMESPACE={KEY: VALUE, ...}, ...): entries that dataStore of dhis2_emulator holds at the start, "
+        "by names or as a mapping, {NAMESPACE: {KEY: VALUE, ...}, ...}; "
         "where several markers have an entry, the one closest to the test wins",
     )
 
@@ -54,14 +55,23 @@ def dhis2_emulator(request: pytest.FixtureRequest, dhis2_version: str, dhis2_clo
     emulator = Emulator(dhis2_version, clock=dhis2_clock)
     emulator.sleep = dhis2_clock.advance
     for marker in reversed(list(request.node.iter_markers("dhis2_data"))):
-        if marker.args:
-            raise pytest.UsageError(f"dhis2_data takes namespaces by name: {_MARKED}")
-        for namespace, entries in marker.kwargs.items():
-            if not isinstance(entries, Mapping):
-                raise pytest.UsageError(f"dhis2_data takes the entries of {namespace} as a dict: {_MARKED}")
-        emulator.load(marker.kwargs)
+        emulator.load(_namespaces(marker))
     yield emulator
     emulator.close()
+
+
+def _namespaces(marker: pytest.Mark) -> dict[str, Mapping[str, Any]]:
+    """What a marker says, by names and in a mapping."""
+    if len(marker.args) > 1 or not all(isinstance(given, Mapping) for given in marker.args):
+        raise pytest.UsageError(f"dhis2_data takes namespaces by name, or as one mapping: {_MARKED}")
+    given: dict[str, Mapping[str, Any]] = {}
+    for namespace, entries in (*(marker.args[0].items() if marker.args else ()), *marker.kwargs.items()):
+        if not isinstance(entries, Mapping):
+            raise pytest.UsageError(f"dhis2_data takes the entries of {namespace} as a dict: {_MARKED}")
+        if namespace in given:
+            raise pytest.UsageError(f"dhis2_data names {namespace} twice")
+        given[namespace] = entries
+    return given
 
 
 @pytest.fixture
@@ -81,3 +91,16 @@ def dhis2_server(dhis2_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setenv(name, "127.0.0.1", prepend=",")
     with dhis2_emulator.serve() as server:
         yield server.url
+
+
+@pytest.fixture
+def dhis2_env(dhis2_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """dhis2_server, which the environment names for this test, with its superuser; nothing else there counts."""
+    for name in ("DHIS2_URL", "DHIS2_PAT", "DHIS2_USERNAME", "DHIS2_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+    monkeypatch.delenv("DHIS2_PROFILE", raising=False)
+    monkeypatch.setenv("DHIS2_URL", dhis2_server)
+    monkeypatch.setenv("DHIS2_USERNAME", "admin")
+    monkeypatch.setenv("DHIS2_PASSWORD", "district")
+    return dhis2_server

@@ -113,16 +113,42 @@ def test_data_of_the_marker(run):
     ).assert_outcomes(passed=1)
 
 
-def test_marker_without_names_is_explained(run):
-    """A marker that is given no names says how it is used."""
-    result = run("""
+def test_marker_takes_a_mapping(run):
+    """Names that are no Python names are given in a mapping, alone or besides others; the closest marker wins."""
+    run("""
         import pytest
 
-        @pytest.mark.dhis2_data({"app": {}})
+        @pytest.mark.dhis2_data({"my-app": {"a": 1, "b": 1}})
+        @pytest.mark.dhis2_data({"my-app": {"b": 2}, "my.app": {}}, app={"k": None})
+        def test_it(dhis2_store):
+            assert dhis2_store["my-app"].copy() == {"a": 1, "b": 2}
+            assert dhis2_store["app"].copy() == {"k": None}
+    """).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("given", ["1", "['app']", "{'app': {}}, {'b': {}}", "None"])
+def test_marker_without_names_is_explained(run, given):
+    """A marker that is given neither names nor a mapping says how it is used."""
+    result = run(f"""
+        import pytest
+
+        @pytest.mark.dhis2_data({given})
         def test_it(dhis2_store): ...
     """)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*dhis2_data takes namespaces by name: dhis2_data(app={'key': 'value'})"])
+    result.stdout.fnmatch_lines(["*dhis2_data takes namespaces by name, or as one mapping: dhis2_data(app={'key': *"])
+
+
+def test_marker_that_names_a_namespace_twice(run):
+    """One marker with two ideas of a namespace is refused."""
+    result = run("""
+        import pytest
+
+        @pytest.mark.dhis2_data({"app": {}}, app={"a": 1})
+        def test_it(dhis2_store): ...
+    """)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*dhis2_data names app twice"])
 
 
 @pytest.mark.parametrize("entries", ["5", "None", "['a']"])
@@ -135,7 +161,7 @@ def test_marker_without_entries_is_explained(run, entries):
         def test_it(dhis2_store): ...
     """)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*dhis2_data takes the entries of app as a dict: dhis2_data(app={'key': 'value'})"])
+    result.stdout.fnmatch_lines(["*dhis2_data takes the entries of app as a dict: dhis2_data(app={'key': 'value'}) *"])
 
 
 @pytest.mark.parametrize("option", [[], ["-o", "dhis2_version=2.36"]], ids=["default", "option"])
@@ -219,10 +245,30 @@ def test_the_server_is_asked_without_a_proxy(run, monkeypatch):
     """).assert_outcomes(passed=2)
 
 
+def test_the_environment_names_the_server(run, monkeypatch):
+    """dhis2_env: a program that reads the environment meets the emulator, whatever was set before."""
+    for name in ("DHIS2_PAT", "DHIS2_PASSWORD_FILE", "DHIS2_PROFILE"):
+        monkeypatch.setenv(name, "elsewhere")
+    run("""
+        import os
+        import pytest
+        from dhis2kv import Store
+
+        @pytest.mark.dhis2_data(app={"k": 1})
+        def test_it(dhis2_env, dhis2_server):
+            assert os.environ["DHIS2_URL"] == dhis2_env == dhis2_server
+            assert Store.from_env()["app"]["k"] == Store.from_profile()["app"]["k"] == 1
+
+        def test_afterwards():
+            assert os.environ["DHIS2_PROFILE"] == "elsewhere"
+            assert "DHIS2_URL" not in os.environ
+    """).assert_outcomes(passed=2)
+
+
 def test_fixtures_and_marker_are_described(run):
     """``pytest --fixtures`` and ``--markers`` tell what there is."""
     listed = run("", "--fixtures").stdout.str()
-    for name in ("dhis2_store", "dhis2_emulator", "dhis2_server", "dhis2_clock", "dhis2_version"):
+    for name in ("dhis2_store", "dhis2_emulator", "dhis2_server", "dhis2_env", "dhis2_clock", "dhis2_version"):
         assert f"\n{name} -- " in listed
     run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.dhis2_data(NAMESPACE={KEY: VALUE, ...}, ...): *"])
 

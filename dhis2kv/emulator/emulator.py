@@ -161,16 +161,25 @@ class Emulator(Core):
         return session_for(self)
 
     def serve(
-        self, host: str = "127.0.0.1", port: int = 0, *, idle_seconds: float = 20.0, requests_each: int = 100
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        idle_seconds: float = 20.0,
+        requests_each: int = 100,
+        page: bool = False,
     ) -> ServedEmulator:
         """Serve on a socket until closed: a context manager with ``url`` and ``close()``. Port 0 takes a free one.
 
         A connection is closed after ``idle_seconds`` without a request and after ``requests_each`` requests, by default
-        as live servers do it.
+        as live servers do it. With ``page`` its root shows a browser what it holds, which no DHIS2 does.
         """
         from .http import ServedEmulator
+        from .page import WithPage
 
-        return ServedEmulator(self, host, port, idle_seconds=idle_seconds, requests_each=requests_each)
+        return ServedEmulator(
+            WithPage(self) if page else self, host, port, idle_seconds=idle_seconds, requests_each=requests_each
+        )
 
     def fail(
         self,

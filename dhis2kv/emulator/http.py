@@ -17,6 +17,7 @@ from typing import Any
 from .core import Core
 from .faults import Delivery
 from .messages import Reply, Request, page_reply
+from .page import WithPage
 
 _REQUEST_LINE = re.compile(r"(\S+) +(\S+) +(HTTP/1\.[01])")
 _LINE_LIMIT = 65536
@@ -30,7 +31,9 @@ class MalformedRequestError(Exception):
 class ServedEmulator:
     """An emulator that is served: a context manager. ``url`` is where; ``close()`` ends it and its connections."""
 
-    def __init__(self, emulator: Core, host: str, port: int, *, idle_seconds: float, requests_each: int) -> None:
+    def __init__(
+        self, emulator: Core | WithPage, host: str, port: int, *, idle_seconds: float, requests_each: int
+    ) -> None:
         self._server = _Server((host, port), emulator, idle_seconds, requests_each)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.server_address[1]}{emulator.context_path}"
@@ -58,7 +61,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False  # connections are closed from here; nobody waits for idle ones
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], emulator: Core, idle_seconds: float, requests_each: int) -> None:
+    def __init__(
+        self, address: tuple[str, int], emulator: Core | WithPage, idle_seconds: float, requests_each: int
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.emulator, self.idle_seconds, self.requests_each = emulator, idle_seconds, requests_each
         self._open: set[socket.socket] = set()

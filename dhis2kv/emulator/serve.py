@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .emulator import Emulator
+from .page import is_loopback_address
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -62,7 +63,7 @@ def serve_forever(
                 f"Warning: {host} can be reached from other machines, and this is no protected server.", file=sys.stderr
             )
         try:
-            served = emulator.serve(host or LOOPBACK, port)
+            served = emulator.serve(host or LOOPBACK, port, page=is_loopback_address(host or LOOPBACK))
         except OSError as error:
             reason = f"Cannot listen on {host or LOOPBACK}, port {port}: {error.strerror}."
             raise ValueError(f"{reason} Choose another port; 0 takes a free one.") from error
