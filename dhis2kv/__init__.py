@@ -37,14 +37,18 @@ if TYPE_CHECKING:
     from dhis2kv.store import Store as Store
     from dhis2kv.wire.conditions import where as where
     from dhis2kv.wire.query import Query as Query
+    from dhis2kv.wire.sharing import Metadata as Metadata
+    from dhis2kv.wire.sharing import Sharing as Sharing
 
 _HOME = {
     "AsyncDatastore": "aio",
     "Cache": "cache",
     "Config": "config",
     "Datastore": "datastore",
+    "Metadata": "wire.sharing",
     "Namespace": "store",
     "Query": "wire.query",
+    "Sharing": "wire.sharing",
     "Store": "store",
     "where": "wire.conditions",
 } | dict.fromkeys(

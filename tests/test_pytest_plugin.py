@@ -217,11 +217,11 @@ def test_a_moved_clock_ends_sessions(run):
     run("""
         def test_it(dhis2_store, dhis2_emulator, dhis2_clock):
             dhis2_store["app"]["cfg"] = 1
-            first = dhis2_store.datastore.metadata("app", "cfg")["created"]
+            first = dhis2_store.datastore.metadata("app", "cfg").created
             cookies = {r.headers.get("Cookie") for r in dhis2_emulator.log}
             dhis2_clock.advance(3601)
             dhis2_store["app"]["late"] = 1
-            assert dhis2_store.datastore.metadata("app", "late")["created"] > first
+            assert dhis2_store.datastore.metadata("app", "late").created > first
             assert dhis2_emulator.log[-1].headers["Cookie"] not in cookies
     """).assert_outcomes(passed=1)
 

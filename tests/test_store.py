@@ -476,7 +476,7 @@ def test_metadata(store):
     """The shared store tells what it knows about an entry."""
     store["my.ns"]["config.json"] = 1
     metadata = store.datastore.metadata("my.ns", "config.json")
-    assert (metadata["namespace"], metadata["key"]) == ("my.ns", "config.json")
+    assert (metadata.namespace, metadata.key) == ("my.ns", "config.json")
     with pytest.raises(KeyNotFound):
         store.datastore.metadata("my.ns", "none")
 

@@ -17,7 +17,6 @@ from dhis2kv.cli.output import (
     compact,
     confirm,
     output_option,
-    readable_date,
     readable_size,
     say,
     show,
@@ -104,7 +103,7 @@ def _described(store: Store, namespace: str) -> list[dict[str, str]]:
 
 def _created(store: Store, namespace: str, key: str) -> str:
     try:
-        return readable_date(str(store.datastore.metadata(namespace, key).get("created", "")))
+        return f"{store.datastore.metadata(namespace, key).created:%Y-%m-%d %H:%M}"
     except errors.KeyNotFound:
         return "deleted meanwhile"
 

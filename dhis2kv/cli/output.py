@@ -133,11 +133,6 @@ def readable_size(count: int) -> str:
     return f"{size:.1f} GB"
 
 
-def readable_date(date: str) -> str:
-    """A date as DHIS2 writes it, for people; it is in the server's own time zone."""
-    return date[:16].replace("T", " ")
-
-
 def _rows(value: Any) -> list[dict[str, Any]]:
     """A value as rows: of an object its members, of a list its items."""
     if isinstance(value, dict):

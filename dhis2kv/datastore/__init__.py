@@ -1,16 +1,20 @@
 """The flat accessor: every operation on the two data stores, one method each.
 
 The methods check names and values and say what they do; the rooms behind them do it: ``reading``, ``writing``,
-``parts`` (of values), ``many`` (several at a time), over ``server`` (calls that reach what they name). They import
-errors, wire, releases and transport.
+``parts`` (of values), ``access`` (who may read), over ``creating`` and ``anew`` (what cannot be updated, or must not be
+open), ``many`` (several at a time) and ``server`` (calls that reach what they name). They import errors, wire, releases
+and transport.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, overload
 
 from dhis2kv import errors, wire
+from dhis2kv.datastore.access import Access, no_sharing
+from dhis2kv.datastore.anew import Maker
+from dhis2kv.datastore.creating import Creator
 from dhis2kv.datastore.many import Phase, Progress, each
 from dhis2kv.datastore.parts import PartWriter, check_path
 from dhis2kv.datastore.reading import Reader
@@ -21,8 +25,9 @@ from dhis2kv.releases import Version
 from dhis2kv.transport import Transport
 from dhis2kv.wire import Query
 from dhis2kv.wire.conditions import Condition
+from dhis2kv.wire.sharing import Grants, Metadata, Sharing, access
 
-__all__ = ["Datastore", "Progress"]
+__all__ = ["Datastore", "Metadata", "Progress", "Sharing", "no_sharing"]
 
 
 class Datastore:
@@ -49,9 +54,12 @@ class Datastore:
         self.transport, self.workers, self.read_back, self.read_only = transport, workers, read_back, read_only
         self._server = Server(transport)
         self._reader = Reader(self._server, workers)
-        self._writer = Writer(self._server, self._reader, read_back=read_back)
+        self._access = Access(self._server)
+        self._creator = Creator(self._server, self._reader)
+        maker = Maker(self._server, self._reader, self._creator, self._access)
+        self._writer = Writer(self._server, self._creator, maker, read_back=read_back)
         self._searcher = Searcher(self._server, self._reader)
-        self._parts = PartWriter(self._server, self._reader, self._writer)
+        self._parts = PartWriter(self._server, self._reader, self._creator, maker, self._writer)
 
     # --- what the reference client has --------------------------------------------------------------------------------
 
@@ -93,7 +101,16 @@ class Datastore:
             return False
         return self._reader.exists(names)
 
-    def set(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
+    def set(
+        self,
+        namespace: str,
+        key: str,
+        value: Any,
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:
         """Create or update an entry; one request, two for a new key on servers up to 2.37.
 
         In the user store an existing entry costs three, until the version of the server is known: on 2.41.0 to 2.41.9,
@@ -101,18 +118,26 @@ class Datastore:
         there; where there is one, the version is asked, once, and either it is updated, for one request from then on,
         or deleted and created anew, for three each time, which is not atomic, as with ``encrypt``.
 
-        With ``encrypt=True`` the entry is created encrypted, for one request; an existing one is deleted first, for
-        three, because from 2.41 on a server keeps the old value of an encrypted entry and lays the new one open. That
-        is not atomic: readers may find nothing meanwhile, and when the second half fails, the error says what the state
-        is. Without ``encrypt`` nothing warns that an entry is encrypted, but ``read_back``.
+        With ``encrypt=True`` the entry is created encrypted, for one request. An existing one that is encrypted already
+        is encrypted anew where it lies on servers up to 2.40, if a bulk read tells that it is. Any other is deleted and
+        created, with the sharing that it had, for four requests, and seven where that is not DHIS2's default, for a
+        server from 2.41 on that is told to update an encrypted entry keeps the old value and lays the new one open.
+        That is not atomic: readers may find nothing meanwhile, the new entry is open for the two requests until it is
+        closed, and its owner is who wrote last. When one of the steps fails, the error says what the state is. Without
+        ``encrypt`` nothing warns that an entry is encrypted, but ``read_back``.
 
-        Raises ``InvalidValue`` for what JSON or the server cannot keep, ``NotStored`` when reading back says so, and
-        ``Changed`` when somebody else stored a value between the two halves.
+        With ``sharing`` an entry that is created is closed before its value is there, for five requests: it is created
+        with null, shared, and then set. Where it is to be encrypted, on 2.41 and later, that cannot be: it is open for
+        two requests then, and deleted again if it cannot be closed. An entry that is there keeps the sharing it has.
+
+        Raises ``InvalidValue`` for what JSON or the server cannot keep, for more than 159 bytes of JSON that are to be
+        encrypted, and for users and groups that do not exist; ``NotStored`` when reading back says so, and ``Changed``
+        when somebody else stored a value between the halves.
         """
         names = new_names_of(user, namespace, key)
-        text = wire.dumps(value)
+        text = _text(value, encrypt)
         self.check_writable()
-        self._writer.write(names, text, encrypt)
+        self._writer.write(names, text, encrypt, self._given(user, sharing))
 
     def delete(self, namespace: str, key: str, *, user: bool = False) -> None:
         """Delete an entry; one request, and one to look for it where the answer was lost.
@@ -121,7 +146,7 @@ class Datastore:
         have created the entry anew: where there is one then, the error says that it is not known which.
         """
         self.check_writable()
-        self._writer.delete(names_of(user, namespace, key))
+        self._creator.delete(names_of(user, namespace, key))
 
     def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
         """Delete a namespace with all its entries; one request, and one to look for it where the answer was lost.
@@ -129,17 +154,28 @@ class Datastore:
         Raises ``KeyNotFound`` when there is none; in the user store, servers before 2.40.1 do not tell.
         """
         self.check_writable()
-        self._writer.delete(_space(user, namespace))
+        self._creator.delete(_space(user, namespace))
 
     # --- one entry ----------------------------------------------------------------------------------------------------
 
-    def create(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
-        """Create an entry, atomically; one request. Raises ``KeyExists`` when there is one, which stays as it is."""
+    def create(
+        self,
+        namespace: str,
+        key: str,
+        value: Any,
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:
+        """Create an entry, atomically; one request. Raises ``KeyExists`` when there is one, which stays as it is.
+
+        With ``sharing`` it is closed before its value is there; that costs, and is not atomic, as ``set`` says.
+        """
         names = new_names_of(user, namespace, key)
-        text = wire.dumps(value)
+        text = _text(value, encrypt)
         self.check_writable()
-        self._writer.create(names, text, encrypt)
-        self._writer.read_back(names, text)
+        self._writer.create(names, text, encrypt, self._given(user, sharing))
 
     def patch(self, namespace: str, key: str, path: str, value: Any, *, user: bool = False) -> None:
         """Set the member at a dotted path (``"a.b"``, ``"list.0"``) of a value, atomically; three requests.
@@ -156,7 +192,9 @@ class Datastore:
         self.check_writable()
         self._parts.patch(names, path, text)
 
-    def roll(self, namespace: str, key: str, value: Any, keep: int, *, user: bool = False) -> None:
+    def roll(
+        self, namespace: str, key: str, value: Any, keep: int, *, user: bool = False, sharing: Sharing | None = None
+    ) -> None:
         """Append to a list, atomically, and keep its last ``keep`` items; two requests, three for an absent key.
 
         Needs a server of 2.41 or later, as ``patch`` does. The server drops one item at most, so that a list that is
@@ -170,16 +208,62 @@ class Datastore:
         if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
             raise errors.InvalidValue(f"keep is a whole number of at least 1, not {keep!r}")
         self.check_writable()
-        self._parts.roll(names, text, keep)
+        self._parts.roll(names, text, keep, self._given(user, sharing))
 
-    def metadata(self, namespace: str, key: str) -> dict[str, Any]:
-        """What the shared store knows about an entry: ``created``, ``lastUpdated``, ``sharing``...; one request.
+    # --- who may read it ----------------------------------------------------------------------------------------------
 
-        The user store keeps no such thing. From 2.41 on ``lastUpdated`` does not move when a value is updated.
+    def metadata(self, namespace: str, key: str) -> Metadata:
+        """What the shared store knows about an entry: its dates, who made it, who may read it; one request.
+
+        And one for each user or group whom it is shared with and who was not met before, to know the name, and one for
+        the server's time zone, once. The user store keeps no such thing. Raises ``KeyNotFound`` when it is absent.
+        """
+        return self._access.metadata(names_of(False, namespace, key))
+
+    def sharing(self, namespace: str, key: str) -> Sharing:
+        """Who may read and write an entry of the shared store; costs and raises as ``metadata`` does."""
+        return self._access.sharing(names_of(False, namespace, key))
+
+    def share(
+        self,
+        namespace: str,
+        key: str,
+        *,
+        public: str | None = None,
+        users: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change who may read and write an entry: the parts that are given, each as a whole; the others stay.
+
+        Three requests, for it is read back, one where nothing changes, and one for each user or group that is not given
+        by its id, as ``"id:..."``. Raises ``InvalidValue`` before anything is changed where one does not exist, or
+        where several groups have that name; ``NotStored`` where the server does not keep what it accepts, as with ids
+        that do not exist; ``Forbidden`` for who may not write the entry. Where the server's release does not heed
+        sharing when it reads, a warning in the log says so, once.
         """
         names = names_of(False, namespace, key)
-        reply = self._server.transport.call(wire.call_below("GET", *names, below="metaData"))
-        return wire.checked(reply).members()
+        change = self._change(public, users, groups)
+        self._server.reachable(names)
+        change(names)
+
+    def share_many(
+        self,
+        namespace: str,
+        keys: Iterable[str],
+        *,
+        public: str | None = None,
+        users: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Change who may read and write many entries, as ``share`` does, several at a time.
+
+        Users and groups are looked up once. ``progress`` and ``BulkError`` are as in ``set_many``.
+        """
+        if isinstance(keys, str):
+            raise TypeError("share_many takes several keys, and would take a str for its letters: give it a list")
+        everything = [names_of(False, namespace, key) for key in dict.fromkeys(keys)]
+        self._each([(everything, self._change(public, users, groups))], progress)
 
     # --- many entries -------------------------------------------------------------------------------------------------
 
@@ -304,6 +388,7 @@ class Datastore:
         *,
         user: bool = False,
         encrypt: bool = False,
+        sharing: Sharing | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Create or update many entries, several at a time; one request each.
@@ -311,11 +396,20 @@ class Datastore:
         Everything is checked before the first is sent. ``progress(done, total)`` is called after each, in the calling
         thread. Raises ``BulkError``, which names what was done, what failed and why, and what was not tried.
         """
-        texts = {new_names_of(user, namespace, key): wire.dumps(value) for key, value in entries.items()}
+        texts = {new_names_of(user, namespace, key): _text(value, encrypt) for key, value in entries.items()}
         self.check_writable()
-        self._each([(list(texts), lambda names: self._writer.write(names, texts[names], encrypt))], progress)
+        given = self._given(user, sharing)
+        self._each([(list(texts), lambda names: self._writer.write(names, texts[names], encrypt, given))], progress)
 
-    def replace(self, namespace: str, entries: Mapping[str, Any], *, user: bool = False, encrypt: bool = False) -> None:
+    def replace(
+        self,
+        namespace: str,
+        entries: Mapping[str, Any],
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:
         """Make a namespace equal to a mapping: read it, write what differs, then delete what is too much.
 
         Costs what ``get_all`` does, and one request per difference, several at a time. Everything is checked before
@@ -323,7 +417,7 @@ class Datastore:
         Raises ``Unreadable``, and changes nothing, where an entry that would be deleted cannot be read: ``get_all``
         leaves such an entry out, so that writing back what it gave would lose it.
         """
-        texts = {new_names_of(user, namespace, key): wire.dumps(value) for key, value in entries.items()}
+        texts = {new_names_of(user, namespace, key): _text(value, encrypt) for key, value in entries.items()}
         self.check_writable()
         now, left_out = self._reader.whole(_space(user, namespace), texts=True)
         surplus = [names_of(user, namespace, key) for key in now if key not in entries]
@@ -334,8 +428,9 @@ class Datastore:
                 " nothing was written. Delete them first, or give them values"
             )
         changed = [names for names, text in texts.items() if names[2] not in now or not _holds(now[names[2]], text)]
-        write = (changed, lambda names: self._writer.write(names, texts[names], encrypt))
-        self._each([write, (surplus, self._writer.discard)], None)
+        given = self._given(user, sharing)
+        write = (changed, lambda names: self._writer.write(names, texts[names], encrypt, given))
+        self._each([write, (surplus, self._creator.discard)], None)
 
     def delete_many(
         self, namespace: str, keys: Iterable[str], *, user: bool = False, progress: Progress | None = None
@@ -348,7 +443,7 @@ class Datastore:
             raise TypeError("delete_many takes several keys, and would take a str for its letters: give it a list")
         everything = [names_of(user, namespace, key) for key in dict.fromkeys(keys)]
         self.check_writable()
-        self._each([(everything, self._writer.discard)], progress)
+        self._each([(everything, self._creator.discard)], progress)
 
     # --- the server ---------------------------------------------------------------------------------------------------
 
@@ -363,6 +458,13 @@ class Datastore:
         """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
         return self._server.account()
 
+    def protections(self) -> list[dict[str, Any]] | None:
+        """The protected namespaces of the shared store, as the server tells them; one request, and the version's.
+
+        None on servers before 2.42, which do not tell. Raises ``Forbidden`` for accounts that may not manage apps.
+        """
+        return self._access.protections()
+
     # --- beneath ------------------------------------------------------------------------------------------------------
 
     def check_writable(self) -> None:
@@ -370,8 +472,32 @@ class Datastore:
         if self.read_only:
             raise errors.ReadOnly("this store was opened with read_only=True; nothing was sent")
 
+    def _change(
+        self, public: str | None, users: Mapping[str, str] | None, groups: Mapping[str, str] | None
+    ) -> Callable[[Names], None]:
+        """What changes the sharing of an entry so, after users and groups were looked up."""
+        wanted = None if public is None else access(public)
+        self.check_writable()
+        users_by_id, groups_by_id = self._access.resolved(users, groups)
+        return lambda names: self._access.share(names, wanted, users_by_id, groups_by_id)
+
+    def _given(self, user: bool, sharing: Sharing | None) -> Grants | None:
+        """The sharing of what is to be created, by ids."""
+        if sharing is None:
+            return None
+        if user:
+            raise no_sharing()
+        return self._access.grants_of(sharing)
+
     def _each(self, phases: list[Phase], progress: Progress | None) -> None:
         each(self._server, self.workers, phases, progress)
+
+
+def _text(value: Any, encrypt: bool) -> str:
+    text = wire.dumps(value)
+    if encrypt:
+        wire.check_encryptable(text)
+    return text
 
 
 def _space(user: bool, namespace: str) -> Names:

@@ -1,5 +1,5 @@
-"""Changing a part of a value on the server: ``patch`` and ``roll``; imports the rooms for reading and writing,
-and the releases.
+"""Changing a part of a value on the server: ``patch`` and ``roll``; imports the rooms for reading, making and
+writing, and the releases.
 
 Here since the server's own words for it are full of traps: it takes a fragment for a whole value wherever there is
 nothing to change, and says yes.
@@ -12,10 +12,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dhis2kv import errors, wire
+from dhis2kv.datastore.anew import Maker
+from dhis2kv.datastore.creating import Creator
 from dhis2kv.datastore.reading import Reader
 from dhis2kv.datastore.server import Names, Server, shown, told
 from dhis2kv.datastore.writing import Writer
 from dhis2kv.releases import NO_PARTS, USER_PUT_OF_ALL
+from dhis2kv.wire.sharing import Grants
 
 _PATH = re.compile(r"(?!null(\.|$))[\w-]+(\.(?!null(\.|$))[\w-]+)*", re.I)
 
@@ -29,8 +32,9 @@ def check_path(path: str) -> None:
 class PartWriter:
     """Changes parts of entries, by their names (store, namespace, key) and JSON texts."""
 
-    def __init__(self, server: Server, reader: Reader, writer: Writer) -> None:
-        self._server, self._reader, self._writer = server, reader, writer
+    def __init__(self, server: Server, reader: Reader, creator: Creator, maker: Maker, writer: Writer) -> None:
+        self._server, self._reader, self._creator, self._maker = server, reader, creator, maker
+        self._writer = writer
 
     def patch(self, names: Names, path: str, text: str) -> None:
         """Set the member at a path."""
@@ -44,7 +48,7 @@ class PartWriter:
                 f"{what} was deleted meanwhile, and the server made a new entry of the fragment: write the whole value",
                 sent=True,
             )
-        there, now = member(self._writer.written(names), path)
+        there, now = member(self._creator.written(names), path)
         if not there or not wire.same(now, wire.loads(text)):
             raise errors.NotStored(
                 f"the server accepted {path!r} of {what} and holds something else there: the entry is encrypted, or"
@@ -52,14 +56,14 @@ class PartWriter:
                 sent=True,
             )
 
-    def roll(self, names: Names, text: str, keep: int) -> None:
-        """Append to a list and keep its last items."""
+    def roll(self, names: Names, text: str, keep: int, given: Grants | None = None) -> None:
+        """Append to a list and keep its last items; a list that is created gets the sharing that is given."""
         self._check_server(names, "roll")
         what = shown(names)
         try:
             now, created = self._reader.entry(names), False
         except errors.KeyNotFound:
-            now, created = self._empty_list(names)
+            now, created = self._empty_list(names, given)
         if not isinstance(now, list):
             raise errors.InvalidValue(f"{what} holds no list: the server would replace it by one")
         try:
@@ -79,7 +83,7 @@ class PartWriter:
             )
         if not self._writer.reads_back:
             return
-        if not any(wire.same(item, wire.loads(text)) for item in _items(self._writer.written(names))):
+        if not any(wire.same(item, wire.loads(text)) for item in _items(self._creator.written(names))):
             raise errors.NotStored(
                 f"the server accepted an item for {what} and does not hold it: the entry is encrypted (then the item"
                 " lies open now), or others have appended or written since",
@@ -101,10 +105,10 @@ class PartWriter:
                 " whole value instead"
             )
 
-    def _empty_list(self, names: Names) -> tuple[Any, bool]:
+    def _empty_list(self, names: Names, given: Grants | None) -> tuple[Any, bool]:
         """Create an entry for ``roll``, unless somebody is faster: the value that is there then, and if it is new."""
         try:
-            self._writer.create(names, "[]", False)
+            self._maker.create(names, "[]", False, given)
         except errors.KeyExists:
             return self._reader.entry(names), False
         except errors.Dhis2kvError as error:

@@ -147,6 +147,18 @@ class Reader:
             raise _absent(error, names) from error
         raise errors.KeyNotFound(names[-1], namespace=names[-2], status=200)
 
+    def is_encrypted(self, names: Names) -> bool:
+        """Whether it is certain that an entry is encrypted: bulk reads hide it, and it holds more than null singly."""
+        key = names[-1]
+        if not _FILTERABLE.fullmatch(key):
+            return False
+        query = Query(filters=(f"_:in:[{key}]",))
+        try:
+            found = [text for batch in self._batches(names[:2], query, {key}) for text in batch.texts]
+        except (errors.KeyNotFound, Uncertain):
+            return False  # a server without queries, or one that answers none here
+        return found == ["null"] and self.text(names) != "null"
+
     def all(self, names: Names, texts: bool) -> dict[str, Any]:
         """Every entry of a namespace, sorted by key: values, or JSON texts; logs which cannot be read."""
         return told(names, self.whole(names, texts))

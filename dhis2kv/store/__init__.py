@@ -15,7 +15,7 @@ from requests.auth import HTTPBasicAuth
 
 from dhis2kv import profiles, wire
 from dhis2kv.cache import Cache, CacheInfo, Place
-from dhis2kv.datastore import Datastore
+from dhis2kv.datastore import Datastore, Sharing, no_sharing
 from dhis2kv.environment import variable
 from dhis2kv.releases import Version
 from dhis2kv.store.namespace import Namespace
@@ -158,12 +158,22 @@ class Store(Mapping[str, "Namespace"]):
         """The server's version, which compares like a tuple of numbers; one request, the first time."""
         return self.datastore.version()
 
-    def namespace(self, name: str, *, encrypt: bool = False) -> Namespace:
-        """A namespace; with ``encrypt=True`` all that is written through it is stored encrypted. Sends nothing.
+    def namespace(self, name: str, *, encrypt: bool = False, sharing: Sharing | None = None) -> Namespace:
+        """A namespace; sends nothing. Raises ``InvalidKey`` for a name that no server can hold.
 
-        Raises ``InvalidKey`` for a name that no server can hold.
+        With ``encrypt=True`` all that is written through it is stored encrypted. What is created through it gets the
+        ``sharing``, before its value is there, as ``Datastore.set`` says; what is there already keeps its own.
+        ``store.user`` has no sharing, and raises ``Rejected``.
         """
-        return Namespace(self, wire.check_name(name, "namespace"), encrypt=encrypt)
+        if sharing is not None and self._is_user:
+            raise no_sharing()
+        return Namespace(self, wire.check_name(name, "namespace"), encrypt=encrypt, sharing=sharing)
+
+    def protections(self) -> list[dict[str, Any]] | None:
+        """The protected namespaces, as the server tells them; None before 2.42. See ``Datastore.protections``."""
+        if self._is_user:
+            raise no_sharing()
+        return self.datastore.protections()
 
     def __getitem__(self, name: str) -> Namespace:
         return self.namespace(name)

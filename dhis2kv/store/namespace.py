@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from dhis2kv import errors, wire
-from dhis2kv.datastore import Progress
+from dhis2kv.datastore import Metadata, Progress, Sharing, no_sharing
 from dhis2kv.store.views import Snapshot
 from dhis2kv.wire.conditions import Condition
 
@@ -41,8 +41,8 @@ class Namespace(MutableMapping[str, Any]):
     never looks like an absent key.
     """
 
-    def __init__(self, store: Store, name: str, *, encrypt: bool = False) -> None:
-        self._store, self._name, self._encrypt = store, name, encrypt
+    def __init__(self, store: Store, name: str, *, encrypt: bool = False, sharing: Sharing | None = None) -> None:
+        self._store, self._name, self._encrypt, self._sharing = store, name, encrypt, sharing
         self._datastore, self._cache, self._is_user = store.datastore, store._cache, store._is_user
 
     @property
@@ -195,13 +195,22 @@ class Namespace(MutableMapping[str, Any]):
     def set(self, key: str, value: Any, *, encrypt: bool = False) -> None:
         """Create or update an entry, encrypted on request; see ``Datastore.set``."""
         with self._writing(key):
-            self._datastore.set(self._name, key, value, encrypt=encrypt or self._encrypt, user=self._is_user)
+            self._datastore.set(
+                self._name,
+                key,
+                value,
+                encrypt=encrypt or self._encrypt,
+                sharing=self._sharing,
+                user=self._is_user,
+            )
 
     def add(self, key: str, value: Any) -> bool:
         """Create an entry, atomically; one request. False when there is one, which stays as it is."""
         with self._writing(key):
             try:
-                self._datastore.create(self._name, key, value, encrypt=self._encrypt, user=self._is_user)
+                self._datastore.create(
+                    self._name, key, value, encrypt=self._encrypt, sharing=self._sharing, user=self._is_user
+                )
             except errors.KeyExists:
                 return False
         return True
@@ -272,7 +281,12 @@ class Namespace(MutableMapping[str, Any]):
         """
         with self._writing():
             self._datastore.set_many(
-                self._name, _dict(entries), encrypt=self._encrypt, progress=progress, user=self._is_user
+                self._name,
+                _dict(entries),
+                encrypt=self._encrypt,
+                sharing=self._sharing,
+                progress=progress,
+                user=self._is_user,
             )
 
     def replace(self, entries: Mapping[str, Any]) -> None:
@@ -281,7 +295,9 @@ class Namespace(MutableMapping[str, Any]):
         Writes come before deletes, several at a time. Raises ``BulkError`` as ``set_many`` does.
         """
         with self._writing():
-            self._datastore.replace(self._name, _dict(entries), encrypt=self._encrypt, user=self._is_user)
+            self._datastore.replace(
+                self._name, _dict(entries), encrypt=self._encrypt, sharing=self._sharing, user=self._is_user
+            )
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete many entries, several at a time; one request each. Those that are absent already count as done."""
@@ -331,7 +347,54 @@ class Namespace(MutableMapping[str, Any]):
         """
         self._check_plain("roll")
         with self._writing(key):
-            self._datastore.roll(self._name, key, value, keep, user=self._is_user)
+            self._datastore.roll(self._name, key, value, keep, sharing=self._sharing, user=self._is_user)
+
+    # --- who may read it ----------------------------------------------------------------------------------------------
+
+    def metadata(self, key: str) -> Metadata:
+        """What the server knows about an entry: its dates, who made it, who may read it; see ``Datastore.metadata``."""
+        self._check_shared()
+        return self._datastore.metadata(self._name, key)
+
+    def sharing(self, key: str) -> Sharing:
+        """Who may read and write an entry; one request, and more as ``Datastore.metadata`` says."""
+        self._check_shared()
+        return self._datastore.sharing(self._name, key)
+
+    def share(
+        self,
+        key: str,
+        *,
+        public: str | None = None,
+        users: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change who may read and write an entry: the parts that are given, each as a whole; see ``Datastore.share``.
+
+        ``public`` is ``"rw"``, ``"r"`` or ``""``; ``users`` maps usernames, and ``groups`` names of groups, to such
+        accesses. Three requests, and one for each user or group that is named.
+        """
+        self._check_shared()
+        with self._writing(key):
+            self._datastore.share(self._name, key, public=public, users=users, groups=groups)
+
+    def share_many(
+        self,
+        keys: Iterable[str],
+        *,
+        public: str | None = None,
+        users: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Change who may read and write many entries, several at a time; raises ``BulkError`` as ``set_many`` does."""
+        self._check_shared()
+        with self._writing():
+            self._datastore.share_many(self._name, keys, public=public, users=users, groups=groups, progress=progress)
+
+    def _check_shared(self) -> None:
+        if self._is_user:
+            raise no_sharing()
 
     def _check_plain(self, what: str) -> None:
         if self._encrypt:
@@ -342,7 +405,7 @@ class Namespace(MutableMapping[str, Any]):
         return self._cache.writing(self._store._place(self._name, key)) if self._cache else nullcontext()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _namespace, (self._store, self._name, self._encrypt)
+        return _namespace, (self._store, self._name, self._encrypt, self._sharing)
 
 
 def _dict(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -352,5 +415,5 @@ def _dict(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return mapping.copy() if isinstance(mapping, Namespace) else dict(mapping)
 
 
-def _namespace(store: Store, name: str, encrypt: bool) -> Namespace:
-    return store.namespace(name, encrypt=encrypt)
+def _namespace(store: Store, name: str, encrypt: bool, sharing: Sharing | None) -> Namespace:
+    return store.namespace(name, encrypt=encrypt, sharing=sharing)

@@ -2,9 +2,9 @@
 
 Which names can be sent (``names``) and how a path is spelled (``calls``), how a value becomes text and back and when
 two values are the same (``values``), how numbers keep every digit (``exact``), what a reply means and which error it is
-(``replies``), what a bulk answer holds (``bulk``), and how one asks for it (``query``). What is said here of servers
-was seen on DHIS2 2.36 to 2.44. Imports only the errors, so that a fact about the server can be read and tested without
-one.
+(``replies``), what a bulk answer holds (``bulk``), how one asks for it (``query``), and who may read an entry
+(``sharing``). What is said here of servers was seen on DHIS2 2.36 to 2.44. Imports only the errors, so that a fact
+about the server can be read and tested without one.
 """
 
 from dhis2kv.wire.bulk import ROW, Batch, Marked, entries
@@ -12,7 +12,7 @@ from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete
 from dhis2kv.wire.names import SHARED, USER, can_be_held, check_name, check_new_key, cut_by_proxies
 from dhis2kv.wire.query import Query
 from dhis2kv.wire.replies import Reply, checked, missing, understood
-from dhis2kv.wire.values import dumps, loads, same, scan
+from dhis2kv.wire.values import check_encryptable, dumps, loads, same, scan
 
 __all__ = [
     "ROW",
@@ -28,6 +28,7 @@ __all__ = [
     "call_below",
     "can_be_held",
     "check_delete",
+    "check_encryptable",
     "check_name",
     "check_new_key",
     "checked",

@@ -20,6 +20,7 @@ LARGEST_INTEGER = 10**4300  # Python's own bound: its clients, and others writte
 _LOWEST = -LARGEST_INTEGER
 _PLAIN = frozenset((str, bool, type(None)))
 _SCALARS = frozenset((str, bool, type(None), int, float))
+ENCRYPTABLE_BYTES = 159  # of JSON in UTF-8
 
 
 class Text(str):
@@ -47,6 +48,20 @@ def dumps(value: Any) -> str:
     if not encodable(text):
         raise errors.InvalidValue("a text in the value holds a lone surrogate, which the database refuses")
     return text
+
+
+def check_encryptable(text: str) -> None:
+    """Raise ``InvalidValue`` for a JSON text that is too long to be encrypted; sends nothing.
+
+    The database keeps the encrypted form in 255 characters, on every version and in both stores, and refuses longer
+    ones when it is too late: an entry that is encrypted anew is deleted first.
+    """
+    size = len(text.encode())
+    if size > ENCRYPTABLE_BYTES:
+        raise errors.InvalidValue(
+            f"the value has {size} bytes of JSON, and a server can encrypt at most {ENCRYPTABLE_BYTES}: make it"
+            " shorter, or encrypt it before it is stored"
+        )
 
 
 def _is_usual(value: Any) -> bool:

@@ -1,0 +1,765 @@
+"""Who may read an entry: told, changed, kept, and set before a value is there."""
+
+import datetime
+import logging
+import pickle
+
+import pytest
+import responses
+
+from dhis2kv import (
+    BulkError,
+    Dhis2kvError,
+    Forbidden,
+    InvalidValue,
+    KeyNotFound,
+    NotStored,
+    Query,
+    ReadOnly,
+    Rejected,
+    ServerError,
+    Sharing,
+    Store,
+    Unreachable,
+)
+from dhis2kv.emulator import PROFILES, RELEASES, Emulator
+from tests.conftest import connect, sent
+
+EVERYWHERE = [*PROFILES, *RELEASES]
+ALICE, CAROL = ("alice", "Alice_pw_1!"), ("carol", "Carol_pw_1!")
+PRIVATE = Sharing.private()
+SECRET = "Not for everybody"
+
+
+def people(release="2.42"):
+    """A server with two accounts besides the superuser, and groups; some of their names contain others'."""
+    emulator = Emulator(release)
+    for name, password in (ALICE, CAROL, ("al", "Al_pw_12!"), ("alice.json", "Json_pw_1!")):
+        emulator.add_user(name, password)
+    emulator.add_group("Editors", ["alice"])
+    emulator.add_group("Editors, regional", ["carol"])
+    emulator.add_group("Senior editors", [])
+    return emulator
+
+
+@pytest.fixture
+def server():
+    return people()
+
+
+@pytest.fixture
+def alice(server):
+    return connect(server, ALICE)
+
+
+@pytest.fixture
+def carol(server):
+    return connect(server, CAROL)
+
+
+def methods(emulator):
+    return [method for method, _ in sent(emulator)]
+
+
+def may_read(emulator, who, key="k"):
+    """What an account gets of an entry, in whichever way: its value, or None."""
+    store = connect(emulator, who)
+    found = []
+    for read in (lambda: store["app"][key], lambda: store["app"].copy().get(key)):
+        try:
+            found.append(read())
+        except (Forbidden, KeyNotFound):
+            found.append(None)
+    return next((value for value in found if value is not None), None)
+
+
+def heeds_sharing(emulator):
+    return emulator.profile.sharing_on_reads
+
+
+# --- Sharing ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_default_is_what_dhis2_gives(alice):
+    """Everybody may do both, nobody else is named."""
+    alice["app"]["k"] = 1
+    sharing = alice["app"].sharing("k")
+    assert sharing == Sharing() == Sharing("rw", {}, {})
+    assert sharing.owner == "alice"
+    assert Sharing.private() == Sharing(public="")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        *[("rw", "rw"), ("r-", "r-"), ("-w", "-w"), ("--", "--"), ("r", "r-"), ("w", "-w"), ("", "--"), (None, "--")],
+        *[("rw------", "rw"), ("r-------", "r-"), ("--------", "--"), ("rwrw----", "rw"), ("-w------", "-w")],
+    ],
+)
+def test_accesses_that_are_understood(given, kept):
+    """DHIS2's two letters, shorter forms of them, nothing, and the eight letters of which two count."""
+    sharing = Sharing(public=given, users={"alice": given}, groups={"Editors": given})
+    assert (sharing.public, sharing.users, sharing.groups) == (kept, {"alice": kept}, {"Editors": kept})
+
+
+@pytest.mark.parametrize(
+    "given", ["RW", "x", "rwx", "wr", "r w", "read", 1, True, b"rw", ["rw"], "rw-----", "rw-------"]
+)
+def test_what_is_no_access(given):
+    """Anything else is an error, and nothing is guessed."""
+    for wrong in ({"public": given}, {"users": {"alice": given}}, {"groups": {"Editors": given}}):
+        with pytest.raises(InvalidValue, match="no access"):
+            Sharing(**wrong)
+
+
+@pytest.mark.parametrize("given", [["alice"], "alice", {1: "rw"}, {"": "rw"}])
+def test_what_is_no_mapping_of_names(given):
+    """Users and groups are mappings of names to accesses."""
+    for wrong in ({"users": given}, {"groups": given}):
+        with pytest.raises(InvalidValue, match="maps names to accesses"):
+            Sharing(**wrong)
+
+
+def test_a_sharing_is_a_value():
+    """It says all of itself, equals its like whatever the order and the owner, is a key, and survives pickling."""
+    one = Sharing("r", {"b": "rw", "a": "r"}, {"g": ""}, owner="admin")
+    other = Sharing("r-", {"a": "r-", "b": "rw"}, {"g": "--"}, owner="alice")
+    assert one == other
+    assert {one: 1}[other] == 1
+    assert one != Sharing("r", {"a": "r"}, {"g": ""})
+    assert Sharing(users={"x": "r"}) != Sharing(groups={"x": "r"})
+    assert eval(repr(one)) == one
+    assert repr(one).endswith("owner='admin')")
+    twin = pickle.loads(pickle.dumps(one))
+    assert (twin, twin.owner) == (one, "admin")
+    with pytest.raises(AttributeError):
+        one.public = "rw"
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", ["2.36", "2.37", "2.39.4", "2.40", "2.41", "2.42", "2.44"])
+def test_sharing_is_told_by_names(release):
+    """By usernames and names of groups, for one request more for each that was not met before."""
+    emulator = people(release)
+    store = connect(emulator)
+    ns = store["app"]
+    ns["k"] = ns["l"] = 1
+    sharing = Sharing("r", {"alice": "rw", "alice.json": ""}, {"Editors, regional": "rw", "Senior editors": "r"})
+    for key in "kl":
+        ns.share(key, public=sharing.public, users=sharing.users, groups=sharing.groups)
+    for reader in (store, connect(emulator, ALICE)):
+        sent(emulator)
+        assert reader["app"].sharing("k") == sharing
+        assert reader["app"].sharing("l").owner == "admin"
+        expected = 1 + 2 + 1 + 1 if reader is not store else 1 + 2 + 1
+        assert len(sent(emulator)) <= expected + 1
+
+
+def test_metadata(server, alice):
+    """When it was made and by whom, aware of the zone, and who may read it."""
+    alice["app"]["k"] = 1
+    connect(server)["app"].share("k", public="r")
+    for metadata in (alice["app"].metadata("k"), alice.datastore.metadata("app", "k")):
+        assert (metadata.namespace, metadata.key, len(metadata.id)) == ("app", "k", 11)
+        assert (metadata.created_by, metadata.last_updated_by) == ("alice", "admin")
+        assert metadata.sharing == Sharing("r")
+        now = datetime.datetime.now(datetime.UTC)
+        assert datetime.timedelta(0) <= now - metadata.created < datetime.timedelta(minutes=5)
+        assert metadata.created <= metadata.last_updated
+        assert pickle.loads(pickle.dumps(metadata)) == metadata
+    with pytest.raises(KeyNotFound, match="'none'"):
+        alice["app"].metadata("none")
+    targets = [target for _, target in sent(server)]
+    assert len([target for target in targets if "system/info" in target]) == 1
+
+
+def told(about, zone="Europe/Oslo"):
+    """A mocked server that tells this metadata, and this time zone."""
+    mocked = responses.RequestsMock(assert_all_requests_are_fired=False)
+    mocked.get("http://dhis2.test/api/dataStore/app/k/metaData", json=about)
+    mocked.get("http://dhis2.test/api/system/info", json={"serverTimeZoneId": zone} if zone else {})
+    mocked.get("http://dhis2.test/api/userLookup/Vi19T3Zvjcb", body=b"", content_type="application/json")
+    return mocked
+
+
+ABOUT = {
+    "id": "M5zQapPyTZI",
+    "created": "2024-07-01T12:00:00.000",
+    "lastUpdated": "2024-01-01T12:00:00.000",
+    "sharing": {"owner": "Vi19T3Zvjcb", "users": {}, "userGroups": {}, "public": "rw------"},
+}
+
+
+def test_dates_are_the_servers():
+    """They are told without a zone, in that of the server, summer and winter."""
+    with told(ABOUT):
+        metadata = Store("http://dhis2.test", ("a", "b"))["app"].metadata("k")
+    assert metadata.created.isoformat() == "2024-07-01T12:00:00+02:00"
+    assert metadata.last_updated.isoformat() == "2024-01-01T12:00:00+01:00"
+    assert (metadata.created_by, metadata.sharing.owner) == (None, "id:Vi19T3Zvjcb")
+
+
+def test_a_zone_that_is_not_known_here():
+    """No date is guessed: the error says what to install."""
+    with told(ABOUT, "Mars/Olympus"), pytest.raises(ServerError, match=r"'Mars/Olympus'.*install tzdata"):
+        Store("http://dhis2.test", ("a", "b"))["app"].metadata("k")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"id": None}, {"sharing": None}, {"sharing": {"public": "nonsense"}}, {"sharing": {"users": []}}, {"created": 1}],
+)
+def test_metadata_that_cannot_be_read(change):
+    """What does not look like DHIS2's is an error of the server, and no guess."""
+    with told(ABOUT | change), pytest.raises(ServerError, match="cannot be read"):
+        Store("http://dhis2.test", ("a", "b"))["app"].metadata("k")
+
+
+def test_an_access_that_is_not_told_is_none():
+    """An entry without public access, or shared with somebody for nothing, is open to nobody by that."""
+    about = ABOUT | {"sharing": {"users": {"Vi19T3Zvjcb": {"id": "Vi19T3Zvjcb"}}, "userGroups": {}}}
+    with told(about):
+        sharing = Store("http://dhis2.test", ("a", "b"))["app"].sharing("k")
+    assert sharing == Sharing("", {"id:Vi19T3Zvjcb": ""})
+
+
+# --- changing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", EVERYWHERE)
+def test_parts_of_sharing(release):
+    """Each part is changed as a whole, and the others stay."""
+    ns = connect(people(release))["app"]
+    ns["k"] = 1
+    ns.share("k", public="r")
+    assert ns.sharing("k") == Sharing("r")
+    ns.share("k", users={"alice": "rw", "carol": "r"})
+    assert ns.sharing("k") == Sharing("r", {"alice": "rw", "carol": "r"})
+    ns.share("k", groups={"Editors": "r"})
+    ns.share("k", users={"alice": "r"})
+    assert ns.sharing("k") == Sharing("r", {"alice": "r"}, {"Editors": "r"})
+    ns.share("k", public="", users={}, groups={})
+    assert ns.sharing("k") == PRIVATE
+    assert ns["k"] == 1
+
+
+@pytest.mark.parametrize("release", EVERYWHERE)
+def test_sharing_does_what_it_says(release):
+    """Who may not read gets nothing, where the release heeds it; who may gets the value."""
+    emulator = people(release)
+    ns = connect(emulator)["app"]
+    ns["k"] = SECRET
+    ns.share("k", public="", users={"alice": "r"})
+    assert may_read(emulator, ALICE) == SECRET
+    if heeds_sharing(emulator):
+        assert may_read(emulator, CAROL) is None
+    ns.share("k", users={}, groups={"Editors, regional": "r"})
+    assert may_read(emulator, CAROL) == SECRET
+    if heeds_sharing(emulator):
+        assert may_read(emulator, ALICE) is None
+
+
+def test_names_are_whole(server):
+    """A user or group whose name merely contains the text, or differs in case, is none that was meant."""
+    ns = connect(server)["app"]
+    ns["k"] = 1
+    sent(server)
+    for wrong, said in (
+        ({"users": {"ali": "r"}}, "there is no user 'ali'"),
+        ({"users": {"Alice": "r"}}, "there is no user 'Alice'"),
+        ({"users": {"a/b": "r"}}, "there is no user 'a/b'"),
+        ({"groups": {"Edit": "r"}}, "there is no group 'Edit'"),
+        ({"groups": {"editors": "r"}}, "there is no group 'editors'"),
+        ({"users": {"no": "r", "none": "r"}, "groups": {"nobody": "r"}}, "user 'no'.*user 'none'.*group 'nobody'"),
+    ):
+        with pytest.raises(InvalidValue, match=f"(?s){said}.*Nothing was changed"):
+            ns.share("k", **wrong)
+    assert set(methods(server)) == {"GET"}
+    assert ns.sharing("k") == Sharing()
+    ns.share("k", users={"al": "r", "alice.json": "rw"}, groups={"Editors, regional": "r"})
+    assert ns.sharing("k") == Sharing("rw", {"al": "r", "alice.json": "rw"}, {"Editors, regional": "r"})
+
+
+def test_an_id_without_its_prefix(server):
+    """An id given as a name is an error that says how ids are given."""
+    ns = connect(server)["app"]
+    ns["k"] = 1
+    uid = connect(server, ALICE).datastore.account()["id"]
+    with pytest.raises(InvalidValue, match=f"write id:{uid}"):
+        ns.share("k", users={uid: "r"})
+    ns.share("k", users={f"id:{uid}": "r"})
+    assert ns.sharing("k").users == {"alice": "r-"}
+
+
+def test_several_groups_of_one_name():
+    """Which is meant is not guessed: the error names their ids, by which one can be given."""
+    groups = {"userGroups": [{"id": uid, "name": "Editors"} for uid in ("M5zQapPyTZI", "Vi19T3Zvjcb")], "users": []}
+    with responses.RequestsMock() as mocked:
+        mocked.get("http://dhis2.test/api/sharing/search", json=groups)
+        with pytest.raises(InvalidValue, match=r"several groups.*id:M5zQapPyTZI or id:Vi19T3Zvjcb"):
+            Store("http://dhis2.test", ("a", "b"))["app"].share("k", groups={"Editors": "r"})
+
+
+@pytest.mark.parametrize(
+    "wrong", ["id:", "id:alice", "id:M5zQapPyTZ", "id:M5zQapPyTZI1", "id:1aaaaaaaaaa", "id:a/aaaaaaaaa"]
+)
+def test_what_is_no_id(server, wrong):
+    """It is refused before anything is sent."""
+    for names in ({"users": {wrong: "r"}}, {"groups": {wrong: "r"}}):
+        with pytest.raises(InvalidValue, match="holds no id"):
+            connect(server)["app"].share("k", **names)
+    assert sent(server) == []
+
+
+def test_ids_that_do_not_exist_are_found_out(server):
+    """The server drops them without a word: reading back names them."""
+    ns = connect(server)["app"]
+    ns["k"] = 1
+    with pytest.raises(NotStored, match="does not know user id:abcdefghijk, group id:zyxwvutsrqp") as caught:
+        ns.share("k", users={"id:abcdefghijk": "r", "alice": "r"}, groups={"id:zyxwvutsrqp": "r"})
+    assert caught.value.sent
+    assert ns.sharing("k") == Sharing(users={"alice": "r"})
+
+
+def test_sharing_that_stays_costs_one_look(server):
+    """Where nothing changes nothing is set."""
+    ns = connect(server)["app"]
+    ns["k"] = 1
+    ns.share("k", public="r")
+    sent(server)
+    ns.share("k", public="r------- ".strip())
+    assert methods(server) == ["GET"]
+
+
+def test_who_may_write_may_share(server, alice, carol):
+    """Whoever may write an entry may change its sharing; who may only read it may not."""
+    connect(server)["app"]["k"] = 1
+    connect(server)["app"].share("k", public="", users={"alice": "rw", "carol": "r"})
+    with pytest.raises(Forbidden):
+        carol["app"].share("k", public="rw")
+    assert carol["app"].sharing("k").public == "--"
+    alice["app"].share("k", public="r")
+    assert carol["app"].sharing("k").public == "r-"
+
+
+def test_many_at_a_time(server):
+    """Users and groups are looked up once; what fails is told."""
+    ns = connect(server)["app"]
+    ns.update(dict.fromkeys("abcd", 1))
+    sent(server)
+    told = []
+    ns.share_many(["a", "b", "a"], public="", users={"alice": "r"}, progress=lambda *numbers: told.append(numbers))
+    assert told == [(1, 2), (2, 2)]
+    assert len([target for _, target in sent(server) if "userLookup" in target]) == 1
+    assert [ns.sharing(key).public for key in "abcd"] == ["--", "--", "rw", "rw"]
+    with pytest.raises(BulkError) as caught:
+        ns.share_many(["c", "none"], public="r")
+    assert list(caught.value.failed) == ["none"]
+    with pytest.raises(TypeError, match="give it a list"):
+        ns.share_many("abc", public="r")
+
+
+def test_where_there_is_no_sharing(server):
+    """The user store is the account's own: a clear error, before a request."""
+    user = connect(server).user
+    for act in (
+        lambda: user["app"].sharing("k"),
+        lambda: user["app"].metadata("k"),
+        lambda: user["app"].share("k", public="r"),
+        lambda: user["app"].share_many(["k"], public="r"),
+        lambda: user.namespace("app", sharing=PRIVATE),
+        lambda: user.protections(),
+        lambda: user.datastore.set("app", "k", 1, user=True, sharing=PRIVATE),
+    ):
+        with pytest.raises(Rejected, match=r"store\.user has no sharing"):
+            act()
+    assert sent(server) == []
+
+
+def test_read_only_shares_nothing(server):
+    """It is refused before a request."""
+    ns = connect(server, read_only=True)["app"]
+    for act in (lambda: ns.share("k", public="r"), lambda: ns.share_many(["k"], users={"alice": "r"})):
+        with pytest.raises(ReadOnly):
+            act()
+    assert sent(server) == []
+
+
+@pytest.mark.parametrize("release", EVERYWHERE)
+def test_releases_that_do_not_heed_sharing(release, caplog):
+    """Setting anything but public reading is warned of there, once per store, with the release and the reason."""
+    emulator = people(release)
+    ns = connect(emulator)["app"]
+    ns["k"] = ns["l"] = 1
+    with caplog.at_level(logging.WARNING, "dhis2kv"):
+        ns.share("k", users={"alice": "rw"})
+        ns.share("k", public="r")
+        assert not caplog.messages
+        ns.share("k", public="")
+        ns.share("l", public="")
+    profile = emulator.profile
+    if profile.sharing_on_reads and profile.sharing_on_lists:
+        assert not caplog.messages
+    else:
+        [message] = caplog.messages
+        assert emulator.profile.release in message
+        assert "does not protect listings" if profile.sharing_on_reads else "does not protect reads" in message
+
+
+@pytest.mark.parametrize("release", ["2.36", "2.40", "2.41", "2.42", "2.44"])
+def test_protections(release):
+    """As the server tells them, which it does from 2.42 on, and not to everybody."""
+    emulator = people(release)
+    found = connect(emulator).protections()
+    if release < "2.42":
+        assert found is None
+        assert connect(emulator, ALICE).protections() is None
+    else:
+        assert "METADATASTORE" in [one["namespace"] for one in found]
+        with pytest.raises(Forbidden):
+            connect(emulator, ALICE).protections()
+
+
+# --- encrypting what is there -----------------------------------------------------------------------------------------
+
+CLOSED = [PRIVATE, Sharing("", {"carol": "r"}), Sharing("r", {}, {"Editors": "rw"}), Sharing()]
+
+
+@pytest.mark.parametrize("how", ["encrypted", "plain"])
+@pytest.mark.parametrize("release", EVERYWHERE)
+def test_who_could_not_read_the_old_value_cannot_read_the_new_one(release, how):
+    """An entry that is closed, and is encrypted anew, is as closed as before."""
+    emulator = people(release)
+    ns = connect(emulator)["app"]
+    for number, sharing in enumerate(CLOSED):
+        key = f"token {number}"
+        ns.set(key, "old", encrypt=how == "encrypted")
+        ns.share(key, public=sharing.public, users=sharing.users, groups=sharing.groups)
+        ns.set(key, SECRET, encrypt=True)
+        assert ns[key] == SECRET
+        assert ns.sharing(key) == sharing
+        if heeds_sharing(emulator) and sharing.public == "--":
+            assert may_read(emulator, ALICE, key) is None
+    if emulator.profile.entries_query:
+        rows = connect(emulator).datastore.query("app", Query(include_all=False))
+        assert SECRET not in [row["value"] for row in rows]
+
+
+@pytest.mark.parametrize("release", ["2.38", "2.40", "2.40.0"])
+def test_up_to_2_40_an_encrypted_entry_is_encrypted_where_it_lies(release):
+    """One PUT, that keeps its sharing, its owner and its date; never absent in between."""
+    emulator = people(release)
+    connect(emulator, ALICE)["app"].set("k", "old", encrypt=True)
+    connect(emulator, ALICE)["app"].share("k", public="", users={"carol": "rw"})
+    before = connect(emulator)["app"].metadata("k")
+    connect(emulator, CAROL)["app"].set("k", SECRET, encrypt=True)
+    after = connect(emulator)["app"].metadata("k")
+    assert (after.id, after.created, after.sharing, after.sharing.owner) == (
+        before.id,
+        before.created,
+        before.sharing,
+        "alice",
+    )
+    assert connect(emulator)["app"]["k"] == SECRET
+
+
+@pytest.mark.parametrize("release", ["2.36", "2.41", "2.44"])
+def test_elsewhere_the_owner_is_who_wrote_last(release):
+    """The entry is made anew, so that its owner changes; its sharing stays."""
+    emulator = people(release)
+    connect(emulator, ALICE)["app"].set("k", "old", encrypt=True)
+    connect(emulator, ALICE)["app"].share("k", public="", users={"carol": "rw"})
+    connect(emulator, CAROL)["app"].set("k", SECRET, encrypt=True)
+    assert connect(emulator)["app"].sharing("k") == Sharing("", {"carol": "rw"})
+    assert connect(emulator)["app"].sharing("k").owner == "carol"
+
+
+def test_what_cannot_be_closed_again_is_deleted():
+    """When the sharing cannot be set, the new value is deleted again, and the error says that the old one is, too."""
+    emulator = people("2.42")
+    ns = connect(emulator)["app"]
+    ns["k"] = "old"
+    ns.share("k", public="")
+    emulator.fail("status", status=403, method="PUT", match="/api/sharing", times=9)
+    with pytest.raises(
+        Forbidden, match=r"could not be closed, and was deleted again; the old value of app/k is del"
+    ) as e:
+        ns.set("k", SECRET, encrypt=True)
+    assert e.value.sent
+    assert "k" not in ns
+
+
+def test_what_can_neither_be_closed_nor_deleted_is_told():
+    """The worst case says what is open, and what to do."""
+    emulator = people("2.42")
+    ns = connect(emulator)["app"]
+    ns["k"] = "old"
+    ns.share("k", public="")
+
+    def deliver(request):
+        if request.method == "PUT" and "/api/sharing" in request.target:
+            emulator.down = True
+        return Emulator.deliver(emulator, request)
+
+    emulator.deliver = deliver
+    with pytest.raises(Dhis2kvError, match=r"may be open to every account, with its value; delete it, or share it"):
+        ns.set("k", SECRET, encrypt=True)
+
+
+def test_sharing_that_cannot_be_read_destroys_nothing():
+    """Before the old value is deleted its sharing is known."""
+    emulator = people("2.42")
+    ns = connect(emulator)["app"]
+    ns["k"] = "old"
+    emulator.fail("status", status=403, match="metaData", times=9)
+    with pytest.raises(Forbidden):
+        ns.set("k", SECRET, encrypt=True)
+    assert ns["k"] == "old"
+
+
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("release", ["2.36", "2.40", "2.42"])
+def test_too_long_to_be_encrypted(release, user):
+    """At most 159 bytes of JSON in UTF-8, found out before anything is sent, so that the old value stays."""
+    emulator = people(release)
+    store = connect(emulator).user if user else connect(emulator)
+    ns = store.namespace("app", encrypt=True)
+    for fits in ("y" * 157, "é" * 78):
+        ns["k"] = fits
+        assert ns["k"] == fits
+    sent(emulator)
+    for longer in ("y" * 158, "é" * 79, ["y" * 156], {"a": "y" * 160}):
+        for act in (
+            lambda value=longer: ns.__setitem__("k", value),
+            lambda value=longer: store["app"].set("k", value, encrypt=True),
+            lambda value=longer: ns.add("new", value),
+            lambda value=longer: ns.update(a=1, k=value),
+            lambda value=longer: ns.replace({"k": value}),
+            lambda value=longer: store.datastore.create("app", "k", value, encrypt=True, user=user),
+        ):
+            with pytest.raises(InvalidValue, match=r"1\d\d bytes of JSON.*at most 159"):
+                act()
+    assert sent(emulator) == []
+    assert ns["k"] == "é" * 78
+
+
+# --- creating what is closed ------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """Looks, after each request to a server, what another account gets of the entries of a namespace."""
+
+    def __init__(self, emulator, who=ALICE):
+        self.emulator, self.seen, self.requests = emulator, [], []
+        self._who, self._looking = connect(emulator, who), False
+
+    def deliver(self, request):
+        reply = Emulator.deliver(self.emulator, request)
+        if not self._looking:
+            self._looking = True
+            self.requests.append((request.method, request.target.partition("?")[0]))
+            self.seen.append(self._look())
+            self._looking = False
+        return reply
+
+    def _look(self):
+        try:
+            keys = list(self._who["app"])
+        except Forbidden:
+            return {}
+        found = {}
+        for key in keys:
+            try:
+                found[key] = self._who["app"][key]
+            except (Forbidden, KeyNotFound):
+                found[key] = "hidden"
+        return found
+
+    def __enter__(self):
+        self.emulator.deliver = self.deliver
+        return self
+
+    def __exit__(self, *_):
+        del self.emulator.deliver
+
+    def windows(self, value):
+        """The numbers of the requests after which the value could be read."""
+        return [number for number, seen in enumerate(self.seen) if value in seen.values()]
+
+
+HEEDING = [release for release in EVERYWHERE if (PROFILES | RELEASES)[release].sharing_on_reads]
+
+CREATORS = {
+    "assigning": lambda ns: ns.__setitem__("k", SECRET),
+    "add": lambda ns: ns.add("k", SECRET),
+    "setdefault": lambda ns: ns.setdefault("k", SECRET),
+    "update": lambda ns: ns.update(k=SECRET),
+    "replace": lambda ns: ns.replace({"k": SECRET}),
+}
+
+
+@pytest.mark.parametrize("creator", CREATORS)
+@pytest.mark.parametrize("release", HEEDING)
+def test_closed_before_its_value_is_there(release, creator):
+    """At no moment can another account read the value; it can see null, until the entry is closed."""
+    emulator = people(release)
+    ns = connect(emulator).namespace("app", sharing=PRIVATE)
+    with Watch(emulator) as watch:
+        CREATORS[creator](ns)
+    assert watch.windows(SECRET) == []
+    assert next(seen["k"] for seen in watch.seen if "k" in seen) is None
+    assert ns["k"] == SECRET
+    assert ns.sharing("k") == PRIVATE
+    assert may_read(emulator, ALICE) is None
+
+
+@pytest.mark.parametrize("release", HEEDING)
+def test_encrypted_and_closed(release):
+    """Up to 2.40 never open; from 2.41 on, where only what is created is encrypted, for two requests and no longer."""
+    emulator = people(release)
+    ns = connect(emulator).namespace("app", encrypt=True, sharing=PRIVATE)
+    for value in (SECRET, f"{SECRET} either"):
+        with Watch(emulator) as watch:
+            ns["k"] = value
+        window = watch.windows(value)
+        if emulator.profile.path_and_roll:  # which came with 2.41, too
+            created = max(number for number, (method, _) in enumerate(watch.requests) if method == "POST")
+            closed = next(n for n, (_, target) in enumerate(watch.requests) if n > created and "api/sharing" in target)
+            assert window == [created, created + 1]
+            assert closed == created + 2
+        else:
+            assert window == []
+        assert ns["k"] == value
+        assert ns.sharing("k") == PRIVATE
+    assert may_read(emulator, ALICE) is None
+
+
+def test_what_is_there_keeps_its_sharing(server):
+    """The namespace's sharing is for what is created through it."""
+    connect(server)["app"]["k"] = "old"
+    connect(server)["app"].share("k", users={"carol": "r"})
+    ns = connect(server).namespace("app", sharing=PRIVATE)
+    sent(server)
+    ns["k"] = "new"
+    assert methods(server) == ["POST", "GET", "PUT"]
+    assert ns.sharing("k") == Sharing("rw", {"carol": "r"})
+    assert ns.add("k", 1) is False
+
+
+def test_shared_with_some_from_the_start(server):
+    """Any sharing can be given; users and groups that do not exist are found before anything is created."""
+    sharing = Sharing("", {"alice": "r"}, {"Editors, regional": "rw"})
+    ns = connect(server).namespace("app", sharing=sharing)
+    ns.update(k=SECRET, l=1)
+    assert {ns.sharing(key) for key in "kl"} == {sharing}
+    assert may_read(server, CAROL) == may_read(server, ALICE) == SECRET
+    assert may_read(server, ("al", "Al_pw_12!")) is None
+    sent(server)
+    with pytest.raises(InvalidValue, match="there is no user 'nobody'"):
+        connect(server).namespace("app", sharing=Sharing("", {"nobody": "r"}))["m"] = 1
+    assert set(methods(server)) == {"GET"}
+
+
+def test_the_default_sharing_costs_nothing(server):
+    """A namespace with DHIS2's own sharing creates as any other does."""
+    ns = connect(server).namespace("app", sharing=Sharing())
+    ns["k"] = 1
+    assert methods(server) == ["POST"]
+
+
+def test_a_list_that_is_begun_is_closed(server):
+    """``roll`` creates a closed list."""
+    ns = connect(server).namespace("app", sharing=PRIVATE)
+    with Watch(server) as watch:
+        ns.roll("k", SECRET, 3)
+    assert watch.windows([SECRET]) == []
+    assert (ns["k"], ns.sharing("k")) == ([SECRET], PRIVATE)
+
+
+def test_a_namespace_with_sharing_is_pickled_with_it():
+    """What is written through the copy is closed, too."""
+    ns = Store("http://dhis2.test", ("a", "b")).namespace("app", sharing=PRIVATE)
+    assert pickle.loads(pickle.dumps(ns))._sharing == PRIVATE
+
+
+@pytest.mark.parametrize("encrypt", [False, True])
+@pytest.mark.parametrize("release", ["2.36", "2.40", "2.42"])
+def test_what_cannot_be_closed_is_not_there(release, encrypt):
+    """When closing fails, what was created is deleted again, and the error says so."""
+    emulator = people(release)
+    ns = connect(emulator).namespace("app", encrypt=encrypt, sharing=PRIVATE)
+    emulator.fail("status", status=403, method="PUT", match="/api/sharing", times=9)
+    with pytest.raises(Forbidden, match="app/k could not be closed, and was deleted again") as caught:
+        ns["k"] = SECRET
+    assert caught.value.sent
+    assert "k" not in ns
+    with pytest.raises(Forbidden, match="deleted again"):
+        ns.add("k", SECRET)
+    assert "k" not in ns
+
+
+def test_what_a_broken_off_creation_left_is_closed(server):
+    """An entry that is open and holds null was not closed yet: it is, before a value is put into it."""
+    ns = connect(server).namespace("app", sharing=PRIVATE)
+    server.put("app", "k", None)
+    with Watch(server) as watch:
+        ns["k"] = SECRET
+    assert watch.windows(SECRET) == []
+    assert (ns["k"], ns.sharing("k")) == (SECRET, PRIVATE)
+
+
+@pytest.mark.parametrize("release", ["2.36", "2.42"])
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "cut"])
+def test_a_lost_answer_to_the_creation_opens_nothing(release, fault):
+    """Whether the server had acted or not: the value is stored, and was never open."""
+    emulator = people(release)
+    ns = connect(emulator).namespace("app", sharing=PRIVATE)
+    emulator.fail(fault, method="POST")
+    with Watch(emulator) as watch:
+        ns["k"] = SECRET
+    assert watch.windows(SECRET) == []
+    assert (ns["k"], ns.sharing("k")) == (SECRET, PRIVATE)
+
+
+@pytest.mark.parametrize("release", ["2.36", "2.42"])
+def test_who_deletes_in_between_opens_nothing(release):
+    """An entry that somebody deleted after it was closed is made anew by a PUT: then it is closed at once, or gone."""
+    emulator = people(release)
+    ns = connect(emulator).namespace("app", sharing=PRIVATE)
+    other, waiting = connect(emulator)["app"], [True]
+
+    def deliver(request):
+        if request.method == "PUT" and "/app/k" in request.target and waiting:
+            waiting.pop()
+            del other["k"]
+        return Emulator.deliver(emulator, request)
+
+    emulator.deliver = deliver
+    try:
+        ns["k"] = SECRET
+    except NotStored:
+        assert release == "2.36"
+    del emulator.deliver
+    assert may_read(emulator, ALICE) is None
+
+
+def test_a_hidden_namespace_is_not_taken_for_closed(server, alice):
+    """The server says yes and stores nothing: there is nothing to close, and the error says so."""
+    with pytest.raises(NotStored, match="its namespace is protected"):
+        alice.namespace("METADATASTORE", sharing=PRIVATE)["k"] = SECRET
+
+
+def test_an_outage_says_what_may_be_open(server):
+    """When no answer comes any more, the error says what may be there, and that it holds no value."""
+    ns = connect(server).namespace("app", sharing=PRIVATE)
+
+    def deliver(request):
+        if request.method == "PUT":
+            server.down = True
+        return Emulator.deliver(server, request)
+
+    server.deliver = deliver
+    with pytest.raises(Unreachable, match="may be open to every account, with null for its value; delete it, or share"):
+        ns["k"] = SECRET
