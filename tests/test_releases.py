@@ -243,7 +243,7 @@ def test_a_version_that_is_not_told_counts_as_affected(info, caplog):
     """Then the entry is deleted and created anew, and the version is not asked for again; a warning is logged."""
     with responses.RequestsMock() as mocked:
         there = {"httpStatusCode": 409, "message": "Key 'cfg' already exists in namespace 'app'"}
-        done = {"httpStatusCode": 201, "message": "done"}
+        done = {"httpStatusCode": 201, "status": "OK", "message": "done"}
         url = f"{SERVER}/api/userDataStore/app/cfg"
         asked = mocked.get(f"{SERVER}/api/system/info", **{"content_type": "application/json"} | info)
         for _ in range(2):
