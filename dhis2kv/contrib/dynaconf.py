@@ -153,10 +153,13 @@ class _Text(str):
     dynaconf parses texts at each assignment, also those that it has stored: an environment variable for one member of
     an object parses the others again. So a text must not only arrive, it must stay what it is. Of all that a text can
     do, two things are used to find a token: whether it starts with one of them all, and whether its first word is in
-    the table of them.
+    the table of them. A validator with ``cast=str`` gets the same.
     """
 
     __slots__ = ()
+
+    def __str__(self) -> str:
+        return self
 
     def startswith(self, prefix: str | tuple[str, ...], *bounds: Any) -> bool:
         return super().startswith(prefix, *bounds) and not (isinstance(prefix, tuple) and "@format" in prefix)

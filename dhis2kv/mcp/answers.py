@@ -143,12 +143,15 @@ class Answer:
         """The first of the names, as many as there is room for, but one if there is any."""
         return list(takewhile(self.fits, names)) or names[:1]
 
-    def entries(self, found: Mapping[str, str]) -> dict[str, Any]:
+    def entries(self, found: Mapping[str, str | None]) -> dict[str, Any]:
         """The first of the entries, given as JSON texts, as many as there is room for; the last of them may be cut."""
         return {key: self.shown(key, found[key]) for key in takewhile(self.fits, found)}
 
-    def shown(self, name: str, text: str) -> Any:
-        """The value of a JSON text; or that text, cut to the room there is, with a note."""
+    def shown(self, name: str, text: str | None) -> Any:
+        """The value of a JSON text; or that text, cut to the room there is, with a note. None: it has no text here."""
+        if text is None:
+            self.note(name, "it is too deep, or holds a number too large, to be shown; datastore_get reads its text")
+            return None
         whole = text.encode()
         cut = whole[: self._room]
         self._room -= len(cut)
@@ -201,6 +204,14 @@ def meant(old: Any, new: Any) -> str | None:
 
 def _kind(value: Any) -> str | None:
     return "null" if value is None else _KINDS.get(type(value))
+
+
+def text_of(value: Any) -> str | None:
+    """The JSON text of a value that was stored; None for one that Python cannot print."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (RecursionError, ValueError):
+        return None
 
 
 def levels(value: Any) -> int:

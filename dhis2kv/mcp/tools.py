@@ -32,6 +32,7 @@ from dhis2kv.mcp.answers import (
     levels,
     meant,
     parsed,
+    text_of,
 )
 from dhis2kv.store import Namespace, Store
 
@@ -223,10 +224,11 @@ class Tools:
             entries.find(*conditions, fields=fields or None, order=order, any=any, explain=True)
         except ValueError as error:  # of words that mean nothing, for that sends nothing
             raise Refused(str(error)) from error
-        found = entries.find(*conditions, fields=fields or None, order=order, any=any)
+        values_found = entries.find(*conditions, fields=fields or None, order=order, any=any)
+        found = {key: text_of(value) for key, value in values_found.items()}
         answer = Answer(self._max_bytes)
         page = dict(islice(found.items(), limit))
-        values = answer.entries(page) or {key: answer.shown(key, value) for key, value in islice(page.items(), 1)}
+        values = answer.entries(page) or {key: answer.shown(key, text) for key, text in islice(page.items(), 1)}
         result: Found = {"namespace": namespace, "values": values, "total": len(found), "notes": answer.notes}
         if len(values) < len(found):
             result["note"] = f"cut: these are the first {len(values)} of {len(found)} entries; ask for less of them"
@@ -283,7 +285,7 @@ class Tools:
             self._writing.patch(namespace, key, path, value, user=user)
         finally:
             entries.refresh(key)
-        return {"namespace": namespace, "key": key, "path": path, **self._change(before, _text(before), value)}
+        return {"namespace": namespace, "key": key, "path": path, **self._change(before, text_of(before), value)}
 
     def datastore_delete(self, namespace: str, key: str, user: bool = False, confirm: bool = False) -> Deleted:
         """Delete an entry, for good. The user is asked first, where the client can ask."""
@@ -300,12 +302,10 @@ class Tools:
         """What was there, with its JSON text, and what is now; with a note where a client hardly meant a text."""
         answer = Answer(self._max_bytes)
         change: Change = {
-            "old": None if text is None else answer.shown("old", text),
+            "old": None if old is ABSENT and text is None else answer.shown("old", text),
             "new": answer.shown("new", json.dumps(new, ensure_ascii=False)),
             "notes": answer.notes,
         }
-        if text is None and old is not ABSENT:
-            answer.note("old", "it is too deep, or holds a number too large, to be shown")
         if kind := meant(old, new):
             answer.note(
                 "new",
@@ -321,14 +321,6 @@ def _value(text: str) -> Any:
         return wire.loads(text)
     except errors.Unreadable:
         return ABSENT
-
-
-def _text(value: Any) -> str | None:
-    """The JSON text of a value that was stored; None for one that Python cannot print."""
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (RecursionError, ValueError):
-        return None
 
 
 def _check(key: str, value: Any) -> None:

@@ -153,7 +153,17 @@ def test_a_stored_text_is_no_token(store, secret, monkeypatch, token):
     assert pickle.loads(pickle.dumps(found.text)) == token
 
 
-@pytest.mark.parametrize("own", [{"AUTO_CAST": True}, {"MERGE_ENABLED": True}, {"ENVIRONMENTS": True}])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"AUTO_CAST": True},
+        {"MERGE_ENABLED": True},
+        {"ENVIRONMENTS": True},
+        {"DYNABOXIFY": False},
+        {"FRESH_VARS": ["n", "db"]},
+        {"validators": [dynaconf.Validator("n", "db.a", cast=str)]},
+    ],
+)
 def test_no_option_of_the_program_makes_tokens_of_texts(store, secret, own):
     """Nor do options that change how dynaconf takes values in."""
     store["app"].update(db={"a": "@format {env[DHIS2KV_SECRET]}"}, n="@note x")

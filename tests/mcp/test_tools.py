@@ -260,6 +260,9 @@ def test_a_member_that_is_too_much(emulator):
     patched = Tools(connect(emulator)).datastore_patch("app", "k", "a", 1)
     assert (patched["old"], patched["new"]) == (None, 1)
     assert "too large, to be shown" in patched["notes"]["old"]
+    emulator.load({"app": {"k": '{"a": ' + "9" * 6000 + "}", "l": '{"a": 1}'}}, texts=True)
+    found = Tools(connect(emulator)).datastore_find("app", ["a:gt:0"])
+    assert (found["values"], list(found["notes"])) == ({"k": None, "l": {"a": 1}}, ["k"])
 
 
 # --- texts that were not meant ----------------------------------------------------------------------------------------
