@@ -6,7 +6,8 @@ Here since the server's database keeps a value, not a text: what it would refuse
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import chain, repeat
 from typing import Any
@@ -16,10 +17,12 @@ from dhis2kv.wire import deep
 from dhis2kv.wire.names import encodable
 
 DEPTH = 500  # levels; thousands are stored or refused by the depth of the server's stack
-LARGEST_INTEGER = 10**4300  # Python's own bound: its clients, and others written in it, read no more digits
+DIGITS = 4300  # of an integer; Python's own bound: clients written in it read no more, unless they are set to
+LARGEST_INTEGER = 10**DIGITS
 _LOWEST = -LARGEST_INTEGER
 _PLAIN = frozenset((str, bool, type(None)))
-_SCALARS = frozenset((str, bool, type(None), int, float))
+_SCALARS = _PLAIN | {int}
+_COMPARED = _SCALARS | {float}
 ENCRYPTABLE_BYTES = 159  # of JSON in UTF-8
 
 
@@ -66,25 +69,25 @@ def check_encryptable(text: str) -> None:
 
 def _is_usual(value: Any) -> bool:
     """Whether the text that Python writes is right, as far as types, depth and numbers tell; by far the most are."""
-    level = [value]
+    # Integers of more digits were refused when the text was written, if Python is set as it comes.
+    plain = _SCALARS if 0 < sys.get_int_max_str_digits() <= DIGITS else _PLAIN
+    level: list[Iterable[Any]] = [(value,)]
     for _ in range(DEPTH + 1):
-        deeper: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind in _PLAIN:
-                continue
-            if kind is dict:
-                for name in item:
-                    if type(name) is not str:
-                        return False
-                deeper += item.values()
-            elif kind is list or kind is tuple:
-                deeper += item
-            elif kind is int:
-                if not _LOWEST < item < LARGEST_INTEGER:
-                    return False
-            elif kind is not float or not (1e-4 <= item < 1e16 or -1e16 < item <= -1e-4 or item == 0):
-                return False  # Python writes these with an exponent, or not at all
+        deeper: list[Iterable[Any]] = []
+        for members in level:
+            for item in members:
+                kind = type(item)
+                if kind in plain:
+                    continue
+                if kind is dict:
+                    for name in item:
+                        if type(name) is not str:
+                            return False
+                    deeper.append(item.values())
+                elif kind is list or kind is tuple:
+                    deeper.append(item)
+                elif kind is not float or not (1e-4 <= item < 1e16 or -1e16 < item <= -1e-4 or item == 0):
+                    return False  # Python writes it with an exponent, or not at all
         if not deeper:
             return True
         level = deeper
@@ -200,7 +203,7 @@ def same(a: Any, b: Any) -> bool:
     while True:
         for one, other in pairs:
             kind = type(one)
-            if kind is type(other) and kind in _SCALARS:
+            if kind is type(other) and kind in _COMPARED:
                 if one != other:
                     return False
             elif isinstance(one, dict) and isinstance(other, dict):

@@ -3,30 +3,35 @@
 import asyncio
 import contextlib
 import multiprocessing
+import re
 
 from dhis2kv.emulator import Emulator
 
 LATENCY = 0.02  # seconds that the slow emulator takes for each request, one after the other
 
 
-class Static(asyncio.Protocol):
-    """Answers every request with the same reply."""
+HEAD = b"HTTP/1.1 200 \r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
-    def __init__(self, reply):
-        self._reply = reply
+
+class Static(asyncio.Protocol):
+    """Answers every request with the same body, in which values have the name that a query gives them."""
+
+    def __init__(self, pieces):
+        self._pieces = pieces
 
     def connection_made(self, transport):
         self.transport = transport
 
     def data_received(self, data):
-        self.transport.write(self._reply)
+        named = re.search(rb"fields=.~hoist%28(\w+)%29", data)
+        body = (b'","%s":' % (named[1] if named else b"value")).join(self._pieces)
+        self.transport.write(HEAD % len(body) + body)
 
 
 def _serve_static(told, body):
-    head = b"HTTP/1.1 200 \r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-
     async def run():
-        server = await asyncio.get_running_loop().create_server(lambda: Static(head + body), "127.0.0.1", 0)
+        pieces = body.split(b'","value":')
+        server = await asyncio.get_running_loop().create_server(lambda: Static(pieces), "127.0.0.1", 0)
         told.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
