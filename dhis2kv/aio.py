@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
 
 from dhis2kv.datastore import Datastore, Progress
+from dhis2kv.releases import Version
 from dhis2kv.store import Store
 from dhis2kv.wire import Query
 from dhis2kv.wire.conditions import Condition
@@ -32,11 +33,19 @@ class AsyncDatastore:
     ``set_many``, ``replace`` and ``delete_many`` go on with all their entries. Nobody hears of its outcome: read back
     what it should have written. ``asyncio.run`` waits at its end for what is still under way.
 
+    ``async with`` closes the connections at its end; the next call opens new ones.
+
     :param datastore: a ``Datastore``, or the ``Store`` whose one is used (``store`` and ``store.user`` have the same).
     """
 
     def __init__(self, datastore: Datastore | Store) -> None:
         self._datastore = datastore.datastore if isinstance(datastore, Store) else datastore
+
+    async def __aenter__(self) -> AsyncDatastore:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self._datastore.transport.close)
 
     # --- what the reference client has --------------------------------------------------------------------------------
 
@@ -51,6 +60,10 @@ class AsyncDatastore:
     async def get(self, namespace: str, key: str, *, user: bool = False) -> Any:
         """The value of an entry; one request. Raises ``KeyNotFound`` when it is absent."""
         return await asyncio.to_thread(self._datastore.get, namespace, key, user=user)
+
+    async def get_text(self, namespace: str, key: str, *, user: bool = False) -> str:
+        """The JSON text of an entry, as the server spells it just now; one request."""
+        return await asyncio.to_thread(self._datastore.get_text, namespace, key, user=user)
 
     async def exists(self, namespace: str, key: str, *, user: bool = False) -> bool:
         """Whether an entry exists, without moving its value; one request."""
@@ -67,6 +80,24 @@ class AsyncDatastore:
     async def delete_namespace(self, namespace: str, *, user: bool = False) -> None:
         """Delete a namespace with all its entries; one request."""
         await asyncio.to_thread(self._datastore.delete_namespace, namespace, user=user)
+
+    # --- what goes beyond it ------------------------------------------------------------------------------------------
+
+    async def create(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
+        """Create an entry, atomically; one request. Raises ``KeyExists`` when there is one, which stays as it is."""
+        await asyncio.to_thread(self._datastore.create, namespace, key, value, user=user, encrypt=encrypt)
+
+    async def patch(self, namespace: str, key: str, path: str, value: Any, *, user: bool = False) -> None:
+        """Set the member at a dotted path of a value, atomically; three requests, on servers from 2.41 on."""
+        await asyncio.to_thread(self._datastore.patch, namespace, key, path, value, user=user)
+
+    async def roll(self, namespace: str, key: str, value: Any, keep: int, *, user: bool = False) -> None:
+        """Append to a list, atomically, and keep its last items; two or three requests, on servers from 2.41 on."""
+        await asyncio.to_thread(self._datastore.roll, namespace, key, value, keep, user=user)
+
+    async def metadata(self, namespace: str, key: str) -> dict[str, Any]:
+        """What the shared store knows about an entry: ``created``, ``lastUpdated``, ``sharing``...; one request."""
+        return await asyncio.to_thread(self._datastore.metadata, namespace, key)
 
     # --- many entries -------------------------------------------------------------------------------------------------
 
@@ -146,6 +177,10 @@ class AsyncDatastore:
         """What a server with bulk reads answers to a query, as a list of objects; one request."""
         return await asyncio.to_thread(self._datastore.query, namespace, query, user=user)
 
+    async def query_text(self, namespace: str, query: Query, *, user: bool = False) -> str:
+        """The JSON text that a server with bulk reads answers to a query; one request."""
+        return await asyncio.to_thread(self._datastore.query_text, namespace, query, user=user)
+
     async def set_many(
         self,
         namespace: str,
@@ -171,3 +206,13 @@ class AsyncDatastore:
     ) -> None:
         """Delete many entries, several at a time; one request each."""
         await asyncio.to_thread(self._datastore.delete_many, namespace, keys, user=user, progress=progress)
+
+    # --- the server ---------------------------------------------------------------------------------------------------
+
+    async def version(self) -> Version:
+        """The server's version, which compares like a tuple of its numbers; one request, the first time."""
+        return await asyncio.to_thread(self._datastore.version)
+
+    async def account(self) -> dict[str, Any]:
+        """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
+        return await asyncio.to_thread(self._datastore.account)
