@@ -11,6 +11,7 @@ from dhis2kv.releases import Version
 from dhis2kv.store import Store
 from dhis2kv.wire import Query
 from dhis2kv.wire.conditions import Condition
+from dhis2kv.wire.sharing import Metadata, Sharing
 
 
 class AsyncDatastore:
@@ -69,9 +70,19 @@ class AsyncDatastore:
         """Whether an entry exists, without moving its value; one request."""
         return await asyncio.to_thread(self._datastore.exists, namespace, key, user=user)
 
-    async def set(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
+    async def set(
+        self,
+        namespace: str,
+        key: str,
+        value: Any,
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:
         """Create or update an entry; one request, two for a new key on servers up to 2.37."""
-        await asyncio.to_thread(self._datastore.set, namespace, key, value, user=user, encrypt=encrypt)
+        how: dict[str, Any] = {"user": user, "encrypt": encrypt, "sharing": sharing}
+        await asyncio.to_thread(self._datastore.set, namespace, key, value, **how)
 
     async def delete(self, namespace: str, key: str, *, user: bool = False) -> None:
         """Delete an entry; one request. Raises ``KeyNotFound`` when it is absent."""
@@ -83,21 +94,72 @@ class AsyncDatastore:
 
     # --- what goes beyond it ------------------------------------------------------------------------------------------
 
-    async def create(self, namespace: str, key: str, value: Any, *, user: bool = False, encrypt: bool = False) -> None:
+    async def create(
+        self,
+        namespace: str,
+        key: str,
+        value: Any,
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:
         """Create an entry, atomically; one request. Raises ``KeyExists`` when there is one, which stays as it is."""
-        await asyncio.to_thread(self._datastore.create, namespace, key, value, user=user, encrypt=encrypt)
+        how: dict[str, Any] = {"user": user, "encrypt": encrypt, "sharing": sharing}
+        await asyncio.to_thread(self._datastore.create, namespace, key, value, **how)
 
     async def patch(self, namespace: str, key: str, path: str, value: Any, *, user: bool = False) -> None:
         """Set the member at a dotted path of a value, atomically; three requests, on servers from 2.41 on."""
         await asyncio.to_thread(self._datastore.patch, namespace, key, path, value, user=user)
 
-    async def roll(self, namespace: str, key: str, value: Any, keep: int, *, user: bool = False) -> None:
+    async def roll(
+        self,
+        namespace: str,
+        key: str,
+        value: Any,
+        keep: int,
+        *,
+        user: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:
         """Append to a list, atomically, and keep its last items; two or three requests, on servers from 2.41 on."""
-        await asyncio.to_thread(self._datastore.roll, namespace, key, value, keep, user=user)
+        await asyncio.to_thread(self._datastore.roll, namespace, key, value, keep, user=user, sharing=sharing)
 
-    async def metadata(self, namespace: str, key: str) -> dict[str, Any]:
-        """What the shared store knows about an entry: ``created``, ``lastUpdated``, ``sharing``...; one request."""
+    # --- who may read it ----------------------------------------------------------------------------------------------
+
+    async def metadata(self, namespace: str, key: str) -> Metadata:
+        """What the shared store knows about an entry: its dates, who made it, who may read it; one request, or more."""
         return await asyncio.to_thread(self._datastore.metadata, namespace, key)
+
+    async def sharing(self, namespace: str, key: str) -> Sharing:
+        """Who may read and write an entry of the shared store; one request, or more."""
+        return await asyncio.to_thread(self._datastore.sharing, namespace, key)
+
+    async def share(
+        self,
+        namespace: str,
+        key: str,
+        *,
+        public: str | None = None,
+        users: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change who may read and write an entry: the parts that are given, each as a whole; three requests or more."""
+        await asyncio.to_thread(self._datastore.share, namespace, key, public=public, users=users, groups=groups)
+
+    async def share_many(
+        self,
+        namespace: str,
+        keys: Iterable[str],
+        *,
+        public: str | None = None,
+        users: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Change who may read and write many entries, as ``share`` does, several at a time."""
+        how: dict[str, Any] = {"public": public, "users": users, "groups": groups, "progress": progress}
+        await asyncio.to_thread(self._datastore.share_many, namespace, keys, **how)
 
     # --- many entries -------------------------------------------------------------------------------------------------
 
@@ -188,18 +250,25 @@ class AsyncDatastore:
         *,
         user: bool = False,
         encrypt: bool = False,
+        sharing: Sharing | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Create or update many entries, several at a time; one request each. Raises ``BulkError``."""
-        await asyncio.to_thread(
-            self._datastore.set_many, namespace, entries, user=user, encrypt=encrypt, progress=progress
-        )
+        how: dict[str, Any] = {"user": user, "encrypt": encrypt, "sharing": sharing, "progress": progress}
+        await asyncio.to_thread(self._datastore.set_many, namespace, entries, **how)
 
     async def replace(
-        self, namespace: str, entries: Mapping[str, Any], *, user: bool = False, encrypt: bool = False
+        self,
+        namespace: str,
+        entries: Mapping[str, Any],
+        *,
+        user: bool = False,
+        encrypt: bool = False,
+        sharing: Sharing | None = None,
     ) -> None:
         """Make a namespace equal to a mapping; one bulk read and one request per difference."""
-        await asyncio.to_thread(self._datastore.replace, namespace, entries, user=user, encrypt=encrypt)
+        how: dict[str, Any] = {"user": user, "encrypt": encrypt, "sharing": sharing}
+        await asyncio.to_thread(self._datastore.replace, namespace, entries, **how)
 
     async def delete_many(
         self, namespace: str, keys: Iterable[str], *, user: bool = False, progress: Progress | None = None
@@ -216,3 +285,7 @@ class AsyncDatastore:
     async def account(self) -> dict[str, Any]:
         """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
         return await asyncio.to_thread(self._datastore.account)
+
+    async def protections(self) -> list[dict[str, Any]] | None:
+        """The protected namespaces of the shared store; one request, and the version's. None before 2.42."""
+        return await asyncio.to_thread(self._datastore.protections)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dhis2kv import Datastore, KeyExists, KeyNotFound, Query, Store, where
+from dhis2kv import Datastore, KeyExists, KeyNotFound, Query, Sharing, Store, where
 from dhis2kv.aio import AsyncDatastore
 from dhis2kv.emulator import Emulator
 from tests.conftest import connect, sent
@@ -112,10 +112,34 @@ def test_each_method_does_its_work(store, user, of):
     assert calls == [(1, 2), (2, 2)] * 2
 
 
-def test_metadata(emulator, store):
-    """What the shared store knows about an entry is handed on."""
-    emulator.put("app", "k", 1)
-    assert asyncio.run(AsyncDatastore(store).metadata("app", "k"))["key"] == "k"
+def test_who_may_read_it(emulator, store):
+    """Metadata, sharing and protections are those of the accessor; what is created can be closed."""
+    emulator.add_user("alice", "Alice_pw_1!")
+    datastore = AsyncDatastore(store)
+
+    async def scenario():
+        closed = Sharing.private()
+        await datastore.set("app", "set", 1, sharing=closed)
+        await datastore.create("app", "created", 1, sharing=closed)
+        await datastore.set_many("app", {"many": 1}, sharing=closed)
+        await datastore.roll("app", "rolled", 1, 2, sharing=closed)
+        await datastore.replace("other", {"replaced": 1}, sharing=closed)
+        for name, key in [
+            ("app", "set"),
+            ("app", "created"),
+            ("app", "many"),
+            ("app", "rolled"),
+            ("other", "replaced"),
+        ]:
+            assert (await datastore.sharing(name, key)).public == closed.public
+        await datastore.share("app", "set", users={"alice": "r"})
+        await datastore.share_many("app", ["created", "many"], public="r")
+        assert (await datastore.metadata("app", "set")).sharing == store.datastore.sharing("app", "set")
+        assert (await datastore.sharing("app", "many")) == store.datastore.sharing("app", "created")
+        assert "alice" in (await datastore.sharing("app", "set")).users
+        assert await datastore.protections() == store.datastore.protections()
+
+    asyncio.run(scenario())
 
 
 def test_async_with_closes_the_connections():
