@@ -69,6 +69,7 @@ def test_an_escaped_text_is_that_text(store, load, monkeypatch, text):
     }  # fmt: skip
 
 
+@hypothesis.settings(max_examples=50)
 @hypothesis.given(
     hypothesis.strategies.recursive(
         hypothesis.strategies.text(alphabet="\\${}a:'\"[], \n?").filter(lambda text: text != "???")

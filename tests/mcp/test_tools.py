@@ -200,10 +200,10 @@ def test_everything(emulator, tools):
         tools.datastore_get_all("app", offset=-1)
 
 
-@pytest.mark.parametrize("room", [1, 10, 100, 1000])
+@pytest.mark.parametrize("room", [1, 10, 100, 200])
 def test_everything_is_read_to_its_end(emulator, room):
     """Going on where the note says gives every key once, however little room there is, and no more than there is."""
-    stored = {f"é{number:03}": "x" * (number % 40) for number in range(60)}
+    stored = {f"é{number:03}": "x" * (number) for number in range(20)}
     emulator.load({"app": stored})
     tools, seen, offset, page = Tools(connect(emulator), max_bytes=room), {}, 0, {"note": ""}
     while "note" in page:
@@ -214,9 +214,9 @@ def test_everything_is_read_to_its_end(emulator, room):
         assert size <= room or page["notes"]
         offset += len(page["values"])
         if "note" in page:
-            assert f"of 60 entries; go on with offset {offset}" in page["note"]
+            assert f"of 20 entries; go on with offset {offset}" in page["note"]
     assert list(seen) == list(stored)
-    if room == 1000:
+    if room == 200:
         assert [key for key in stored if seen[key] != stored[key]] != list(stored)
 
 
