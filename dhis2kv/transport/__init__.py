@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -95,6 +96,7 @@ class Transport:
         self._headers = {name: text(value) for name, value in self._session.headers.items() if value is not None}
         self._last_used = clock()
         self._process = os.getpid()
+        self._signing = threading.Lock()
 
     @property
     def account(self) -> str | None:
@@ -234,9 +236,18 @@ class Transport:
             request.headers["Content-Type"] = "application/json"
             request.headers["Content-Length"] = str(len(request.body))
         request.prepare_cookies(self._session.cookies)
+        if isinstance(self._auth, Basic | Token):
+            return self._auth(request)
         if self._auth is not None:
-            request = self._auth(request)
+            with self._signing:  # where it gets a new token, one thread does, and the others wait for it
+                return self._sign(request)
         return request
+
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        try:
+            return self._auth(request)  # type: ignore[no-any-return]  # what auth objects of requests return
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise errors.Unreachable(f"what signs requests could not: {error}", url=request.url) from error
 
     def _body(
         self, response: requests.Response, exchange: Exchange, facts: dict[str, Any]
@@ -260,6 +271,7 @@ class Transport:
         """Leave the parent's connections alone after a fork: kept, for what drops them asks for locks of theirs."""
         _INHERITED.append(self._session)
         self._session = session_like(self._borrowed, ask_system=self._ask_system)
+        self._signing = threading.Lock()
         self._process = os.getpid()
 
 

@@ -56,6 +56,7 @@ def session_like(given: requests.Session | None, *, ask_system: bool = False) ->
         session.mount("http://", adapter)
         session.mount("https://", adapter)
     else:
+        _check_ordinary(given)
         twins = {id(one): watched(one) if isinstance(one, HTTPAdapter) else one for one in given.adapters.values()}
         session.adapters.clear()
         session.adapters.update((prefix, twins[id(one)]) for prefix, one in given.adapters.items())
@@ -89,6 +90,16 @@ def settings_of(
     if settings["verify"] is True and session.trust_env:
         settings["verify"] = os.environ.get("SSL_CERT_FILE") or True
     return settings
+
+
+def _check_ordinary(given: requests.Session) -> None:
+    """Raise ``TypeError`` for a session with a way to send of its own, which would be passed by without a word."""
+    for name in ("request", "send", "prepare_request"):
+        if name in vars(given) or getattr(type(given), name) is not getattr(requests.Session, name):
+            raise TypeError(
+                f"this {type(given).__name__} signs or sends in a {name}() of its own, which is not used: give what"
+                " signs requests as auth= (for OAuth2 the README shows how), and settings in a plain requests.Session"
+            )
 
 
 def disconnect(session: requests.Session) -> None:

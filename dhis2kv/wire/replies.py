@@ -218,6 +218,12 @@ _UNKNOWN = ", and whether it is done is not known"
 
 def _foreign(reply: Reply) -> errors.Dhis2kvError:
     """The error for a success that is not JSON: a login page, or some other page in between."""
+    if reply.body and not reply.media_type:
+        return reply.error(
+            errors.ServerError,
+            f"the reply has no Content-Type, where DHIS2 says application/json: so must a test double, in its"
+            f" headers{_UNKNOWN if reply.call.writes else ''}",
+        )
     page = reply.body[:20_000].decode("utf-8", "replace")
     found = re.search(r"<title[^>]*>([^<]{0,200})", page, re.I)
     what = (
