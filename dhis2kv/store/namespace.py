@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from dhis2kv import errors, wire
 from dhis2kv.datastore import Metadata, Progress, Sharing, no_sharing
-from dhis2kv.store.views import Snapshot
+from dhis2kv.store.views import Items, Snapshot, Values
 from dhis2kv.wire.conditions import Condition
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ class Namespace(MutableMapping[str, Any]):
 
     def values(self) -> ValuesView[Any]:
         """The values, in the order of their keys; a snapshot, one bulk read at first use."""
-        return ValuesView(Snapshot(self.copy))
+        return Values(Snapshot(self.copy))
 
     def items(self) -> ItemsView[str, Any]:
         """Keys and values; a snapshot, one bulk read at first use."""
-        return ItemsView(Snapshot(self.copy))
+        return Items(Snapshot(self.copy))
 
     def copy(self) -> dict[str, Any]:
         """All entries as a dict; one request, and more as ``Datastore.get_all`` says.

@@ -1,9 +1,11 @@
-"""What a view of a store or a namespace looks at; imports nothing of ours."""
+"""Views of a store or a namespace, and what they look at; imports how values are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
+
+from dhis2kv import wire
 
 
 class Snapshot(Mapping[str, Any]):
@@ -28,4 +30,28 @@ class Snapshot(Mapping[str, Any]):
         return len(self._loaded())
 
     def __repr__(self) -> str:
-        return repr(self._data) if self._data is not None else "<not fetched yet>"
+        try:
+            return repr(self._data) if self._data is not None else "<not fetched yet>"
+        except RecursionError:
+            return "<too deep to be shown>"
+
+
+class Items(ItemsView[str, Any]):
+    """Keys and values of a namespace, compared as JSON: ``("k", 1)`` is not in it where ``True`` is stored."""
+
+    def __init__(self, entries: Snapshot) -> None:
+        super().__init__(entries)
+        self._entries = entries
+
+    def __contains__(self, item: object) -> bool:
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        key, value = item
+        return key in self._entries and wire.same(self._entries[key], value)
+
+
+class Values(ValuesView[Any]):
+    """The values of a namespace, compared as JSON."""
+
+    def __contains__(self, value: object) -> bool:
+        return any(wire.same(stored, value) for stored in self)

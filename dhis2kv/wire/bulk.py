@@ -3,7 +3,8 @@
 Here since such an answer is not quite JSON: servers print the keys in it unescaped, so that a key such as
 ``x","value":1},{"key":"y`` forges entries. So a query asks for a member under a name made up for it, the mark. It
 follows each key in the answer and nothing else, for no key that is stored can hold it: between ``{"key":"`` and the
-mark stands the key as it is, whatever it holds.
+mark stands the key as it is, whatever it holds. (That a whole value may be given a name, ``.~hoist(name)``, is what
+DHIS2's own tests say; that a member which no value has is null was seen.)
 """
 
 from __future__ import annotations

@@ -3,12 +3,14 @@
 import sys
 
 import pytest
+import responses
 
-from dhis2kv import Unreadable, snapshot
+from dhis2kv import Store, Unreadable, snapshot
 from dhis2kv.config import Config
 from dhis2kv.emulator import Emulator
 from tests.conftest import connect
 
+URL = "https://dhis2.example.org"
 TOO_MUCH = "9" * 400 + ".5"  # no float holds it, and no integer
 DEEP = "[" * 900 + '{"a": 1}' + "]" * 900
 DIGITS = "[" + "7" * 5000 + ", 1e400]"
@@ -125,6 +127,22 @@ def test_from_far_down(namespace):
             assert depth(from_frames_down(frames, read)) == 900
 
 
+def test_views_compare_as_json(namespace):
+    """A view's ``in`` compares values as JSON, however deep they are, and is printed all the same."""
+    items, values = namespace.items(), namespace.values()
+    assert ("a", 1.0) in items
+    assert ("a", True) not in items
+    assert ("b", 1) not in items
+    assert 1.0 in values
+    assert True not in values
+    deep = namespace["deep"]
+    assert ("deep", deep) in items
+    assert deep in values
+    assert [deep] not in values
+    assert "deep to be shown" in from_frames_down(300, lambda: repr(items))
+    assert namespace == namespace.copy()
+
+
 def test_no_address(version, caplog):
     """An entry that no address leads to hides no other one, and is not deleted unseen."""
     emulator = Emulator(version=version)
@@ -141,20 +159,22 @@ def test_no_address(version, caplog):
     assert list(namespace.keys()) == ["a", "keys"]
 
 
+@responses.activate
 @pytest.mark.parametrize("ttl", [None, 60], ids=["plain", "cached"])
 def test_an_impossible_namespace(ttl, caplog):
     """A namespace that no address leads to hides no other one."""
-    emulator = Emulator()
-    emulator.load({name: {"k": 1} for name in ("app", "a/b", "..", "x;y", "zoo")})
-    store = connect(emulator, ttl=ttl)
+    responses.get(f"{URL}/api/dataStore", json=["zoo", "a/b", "", "..", "x;y", "app"])
+    for name in ("app", "zoo"):
+        responses.get(f"{URL}/api/dataStore/{name}", json=[{"key": "k", "value": name}])
+    store = Store(URL, ttl=ttl)
     for _ in range(2):
         caplog.clear()
         assert list(store.keys()) == list(iter(store)) == ["app", "zoo"]
-        assert {name: namespace.copy() for name, namespace in store.items()} == {"app": {"k": 1}, "zoo": {"k": 1}}
+        assert {name: namespace.copy() for name, namespace in store.items()} == {n: {"k": n} for n in ("app", "zoo")}
         assert [namespace.name for namespace in store.values()] == ["app", "zoo"]
         assert len(store) == 2
         assert "a/b" not in store
         assert store.get("a/b") is None
-        assert dict(store) == {"app": store["app"], "zoo": store["zoo"]}
+        assert dict(store).keys() == {"app", "zoo"}
         assert "'a/b'" in caplog.text
-    assert store.datastore.list_namespaces() == ["..", "a/b", "app", "x;y", "zoo"]
+    assert store.datastore.list_namespaces() == ["", "..", "a/b", "app", "x;y", "zoo"]
