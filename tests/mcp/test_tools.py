@@ -1,12 +1,24 @@
 """What the MCP tools do, without any protocol."""
 
+import dataclasses
 import json
 import subprocess
 import sys
+from urllib.parse import unquote
 
 import pytest
 
-from dhis2kv import Changed, Dhis2kvError, InvalidKey, InvalidValue, KeyExists, KeyNotFound, NotStored, Rejected
+from dhis2kv import (
+    Changed,
+    Dhis2kvError,
+    InvalidKey,
+    InvalidValue,
+    KeyExists,
+    KeyNotFound,
+    NotStored,
+    Rejected,
+    Unaddressable,
+)
 from dhis2kv.emulator import Emulator
 from dhis2kv.mcp.answers import ABSENT
 from dhis2kv.mcp.tools import Refused, Tools
@@ -263,6 +275,22 @@ def test_a_member_that_is_too_much(emulator):
     emulator.load({"app": {"k": '{"a": ' + "9" * 6000 + "}", "l": '{"a": 1}'}}, texts=True)
     found = Tools(connect(emulator)).datastore_find("app", ["a:gt:0"])
     assert (found["values"], list(found["notes"])) == ({"k": None, "l": {"a": 1}}, ["k"])
+
+
+def test_what_cannot_be_asked_for_is_not_called_absent():
+    """A key that a proxy rewrites, so that nobody can ask for it, is an error and not absent."""
+    emulator = Emulator("2.44")
+    emulator.load({"app": {"k": 1, "my config.json": 2}})
+
+    def deliver(request):
+        return Emulator.deliver(emulator, dataclasses.replace(request, target=unquote(request.target)))
+
+    tools = Tools(connect(emulator))
+    assert tools.datastore_get_many("app", ["k", "none.json"])["absent"] == ["none.json"]
+    emulator.deliver = deliver
+    tools = Tools(connect(emulator))
+    with pytest.raises(Unaddressable, match="my config"):
+        tools.datastore_get_many("app", ["k", "my config.json"])
 
 
 # --- texts that were not meant ----------------------------------------------------------------------------------------
