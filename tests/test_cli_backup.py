@@ -224,13 +224,14 @@ def test_editing_another_member_rewrites_no_number(digits, run, monkeypatch):
 
 
 def test_an_integer_of_5000_digits_is_carried(line, run):
-    """What Python's own integers do not print is exported and imported whole, where the library can read it."""
+    """What Python's own integers do not print is imported, exported, copied and compared whole."""
     number = "7" * 5000
     (line.home / "x.json").write_text(f'{{"dhis2kv": 1, "dataStore": {{"big": {{"n": {number}}}}}}}')
-    assert run("import x.json --no-verify").exit_code == 0
-    with connect(line.emulator) as store:
-        found = store.datastore.query_text("big", Query())
-    assert number in found
+    assert run("import x.json").exit_code == 0
+    assert number in run("export big").stdout
+    assert run("copy big two").exit_code == run("diff big two").exit_code == run("diff @x.json big").exit_code == 0
+    line.emulator.load({"two": {"n": "8" + number[1:]}}, texts=True)
+    assert run("diff big two --name-only").stdout == "two/n\n"
 
 
 # --- what cannot be read ----------------------------------------------------------------------------------------------

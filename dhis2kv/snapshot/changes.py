@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum
+from hashlib import blake2b
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -82,10 +83,11 @@ def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> Ite
             old = now.get(entry.key, _ABSENT)
             if old is None:
                 raise ValueError(f"the entry {entry} comes twice")
-            now[entry.key] = None
             if old is _ABSENT:
                 yield Change("+", entry)
-            elif mode != "add":
+                continue
+            now[entry.key] = None
+            if mode != "add":
                 becomes_encrypted = bool(entry.encrypted) and old.encrypted is False
                 if becomes_encrypted or old.value != exact.fingerprint(entry.value):
                     yield Change("~", entry._replace(encrypted=bool(entry.encrypted or old.encrypted)))
@@ -226,45 +228,61 @@ def _half_done(error: errors.BulkError, namespace: str, before: int, todo: Colle
 # --- looking once more ------------------------------------------------------------------------------------------------
 
 
-def check(store: Store, changes: Iterable[Change], mode: Mode = "merge") -> None:
+def check(store: Store, changes: Collection[Change], mode: Mode = "merge") -> None:
     """Look whether a store holds what these changes have made; one bulk read per namespace.
 
-    Raises ``NotStored``, which names what it does not hold.
+    Raises ``NotStored``, which names what it does not hold. Keeps eight bytes of each change of a namespace, no names.
     """
-    missing: list[str] = []
-    nowhere: list[str] = []
+    wrong: set[int] = set()
+    hidden: list[str] = []
     for namespace, members in groupby(changes, lambda change: change.entry.namespace):
-        wanted: dict[str, _Held | None] = {change.entry.key: _wanted(change) for change in members}
-        now = dict(_held(store, namespace))
-        wrong = [key for key, held in wanted.items() if not _is_so(now.get(key), held, mode)]
-        if wrong and not now and any(wanted.values()):
-            nowhere.append(namespace)
-        missing += [f"{namespace}/{key}" for key in wrong]
-    if not missing:
+        wanted: set[int] = set()
+        deleted: set[int] = set()
+        for change in members:
+            (deleted if change.sign == "-" else wanted).add(_mark(change, mode))
+        bulk = Bulk(store, namespace)
+        keys = bulk.keys()
+        is_empty = not keys
+        for entries in bulk.entries(keys):
+            for entry in entries:
+                wanted -= _marks(entry, mode)
+                wrong |= deleted & {_mark(Change("-", entry), mode)}
+        wrong |= wanted
+        if wanted and is_empty:
+            hidden.append(namespace)
+    if not wrong:
         return
-    first = f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}"
+    names = [str(change.entry) for change in changes if _mark(change, mode) in wrong]
+    first = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
     why = "somebody else wrote meanwhile, or the server dropped it without a word"
-    if nowhere:
+    if hidden:
         why = (
-            f"{', '.join(map(repr, nowhere))} is hidden from this account, for which the server says that it writes,"
+            f"{', '.join(map(repr, hidden))} is hidden from this account, for which the server says that it writes,"
             " and writes nothing; use an account that may write there"
         )
     raise errors.NotStored(
-        f"the server accepted everything, and {len(missing)} entries are not there as they were written ({first}):"
-        f" {why}",
+        f"the server accepted everything, and {len(names)} entries are not there as they were written ({first}): {why}",
         sent=True,
     )
 
 
-def _wanted(change: Change) -> _Held | None:
-    if change.sign == "-":
-        return None
-    return _Held(exact.fingerprint(change.entry.value), bool(change.entry.encrypted))
-
-
-def _is_so(now: _Held | None, wanted: _Held | None, mode: Mode) -> bool:
-    if now is None or wanted is None:
-        return now is wanted
+def _mark(change: Change, mode: Mode) -> int:
+    """What stands for an entry as a change leaves it; in mode ``"add"`` that it is there, be it ours or not."""
+    sign, entry = change
+    if sign == "-":
+        return _hashed(entry, b"deleted")
     if mode == "add":
-        return True  # it is there, ours or that of whoever was faster
-    return now.value == wanted.value and (now.encrypted is None or now.encrypted == wanted.encrypted)
+        return _hashed(entry, b"there")
+    return _hashed(entry, exact.fingerprint(entry.value), bool(entry.encrypted))
+
+
+def _marks(entry: Entry, mode: Mode) -> set[int]:
+    """What stands for an entry as a server holds it: twice where that does not show whether it is encrypted."""
+    if entry.encrypted is None and mode != "add":
+        return {_mark(Change("+", entry._replace(encrypted=secret)), mode) for secret in (False, True)}
+    return {_mark(Change("+", entry), mode)}
+
+
+def _hashed(entry: Entry, what: bytes, encrypted: bool = False) -> int:
+    text = f"{entry.namespace}\0{entry.key}\0{encrypted}\0".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text + what, digest_size=8).digest(), "big")

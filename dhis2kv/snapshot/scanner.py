@@ -14,7 +14,8 @@ from typing import IO, Any
 from dhis2kv.wire import exact
 
 _CHUNK = 1 << 16  # characters
-_SPACE = re.compile(r"[ \t\n\r]*")
+_BLANKS = " \t\n\r"
+_SPACE = re.compile(f"[{_BLANKS}]*")
 
 
 class Scanner:
@@ -23,15 +24,19 @@ class Scanner:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._text, self._at, self._ended = "", 0, False
+        self._start = 0  # of the value that was read last
         self._line, self._column = 1, 1  # of the text's first character
 
     def sign(self) -> str:
         """The next character that is no blank; "" at the end."""
         while True:
-            space = _SPACE.match(self._text, self._at)
-            self._at = space.end() if space else self._at
-            if self._at < len(self._text) or not self._more():
-                return self._text[self._at : self._at + 1]
+            sign = self._text[self._at : self._at + 1]
+            if sign in _BLANKS:
+                space = _SPACE.match(self._text, self._at)
+                self._at = space.end() if space else self._at
+                sign = self._text[self._at : self._at + 1]
+            if sign or not self._more():
+                return sign
 
     def take(self, sign: str) -> None:
         """Pass this character; raises ``ValueError`` where another one comes."""
@@ -57,7 +62,7 @@ class Scanner:
                 raise self.error(str(error)) from None
             if end == len(self._text) and self._more():
                 continue  # a number may go on
-            self._at = end
+            self._start, self._at = self._at, end
             return value
 
     def members(self) -> Iterator[str]:
@@ -71,10 +76,9 @@ class Scanner:
                 self.take(",")
             if self.sign() != '"':
                 raise self.error("expected a name in quotation marks")
-            place = self.place
             name = self.value()
             if name in seen:
-                raise ValueError(f"{place}: the name {name!r} stands twice in one object")
+                raise self.error(f"the name {name!r} stands twice in one object", self._start)
             seen.add(name)
             self.take(":")
             yield name

@@ -127,8 +127,11 @@ def _names_again(text: str) -> Iterator[tuple[str, int]]:
 
 def dumps(value: Any) -> Text:
     """The JSON text of a value as it is sent, with every digit; raises what ``dumps`` of values does."""
-    if not _has_numbers(value):
+    try:
         return Text(checked_dumps(value))
+    except errors.InvalidValue:
+        if not _has_numbers(value):
+            raise
     held = _Held()
     return Text(held.back(checked_dumps(_swapped(value, held))))
 
