@@ -82,11 +82,14 @@ def test_ls_lists_either(run):
     assert (refused.exit_code, "'keys NAMESPACE'" in refused.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("command", ["keys nope", "ls nope", "keys nope -o table", "delete-namespace nope --yes"])
+@pytest.mark.parametrize(
+    "command",
+    ["keys nope", "ls nope", "keys nope -o table", "find nope", "find nope a:eq:1", "delete-namespace nope --yes"],
+)
 def test_an_absent_namespace_is_called_one(run, command):
     """Where a namespace is named that does not exist, the sentence says that it is a namespace."""
     refused = run(command)
-    assert (refused.exit_code, refused.stderr) == (3, "Error: there is no namespace 'nope'\n")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (3, "Error: there is no namespace 'nope'")
 
 
 @pytest.mark.parametrize("command", ["", "profile "])

@@ -341,3 +341,55 @@ def test_a_missing_keyring_says_what_to_install(two, run, monkeypatch):
     refused = run(f"profile add safe --url {SERVER} --username admin --keyring")
     assert (refused.exit_code, "dhis2kv[keyring]" in refused.stderr) == (2, True)
     assert "safe" not in kept()["profiles"]
+
+
+def test_a_real_keyring_holds_the_secret(two, run, monkeypatch):
+    """The same with the package itself, and a keyring in memory behind it; one that is locked is said to be."""
+    keyring = pytest.importorskip("keyring", reason="needs the extra keyring")
+    from keyring.backend import KeyringBackend
+    from keyring.errors import KeyringLocked
+
+    class InMemory(KeyringBackend):
+        priority = 1
+        locked = False
+
+        def __init__(self):
+            self.kept = {}
+
+        def set_password(self, service, username, password):
+            self.kept[service, username] = password
+
+        def get_password(self, service, username):
+            if self.locked:
+                raise KeyringLocked("it is locked")
+            return self.kept.get((service, username))
+
+        def delete_password(self, service, username):
+            del self.kept[service, username]
+
+    before = keyring.get_keyring()
+    backend = InMemory()
+    keyring.set_keyring(backend)
+    try:
+        monkeypatch.setenv("DHIS2_PAT", token_of(two.emulator))
+        assert run(f"profile add safe --url {SERVER} --keyring").exit_code == 0
+        assert kept()["profiles"]["safe"] == {"base_url": SERVER, "keyring": "token"}
+        monkeypatch.delenv("DHIS2_PAT")
+        assert run("get app cfg --profile safe -o raw").stdout == "here\n"
+        assert "(token)" in run("profile list").stdout
+        backend.locked = True
+        assert "does not give the token of the profile 'safe': it is locked" in run("profile verify safe").stderr
+        assert run("profile remove safe --yes").exit_code == 0
+        assert backend.kept == {}
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_a_file_of_certificates_is_kept_with_its_whole_path(two, run, monkeypatch):
+    """--ca-file is kept in the profile, so that it is found from another folder, too; one that is not there is said."""
+    (two.home / "ca.pem").write_text("")
+    monkeypatch.setenv("DHIS2_PASSWORD", "district")
+    assert run(f"profile add safe --url {SERVER} --username admin --ca-file ca.pem").exit_code == 0
+    assert kept()["profiles"]["safe"]["ca_file"] == str(two.home / "ca.pem")
+    refused = run("namespaces --profile here --ca-file nowhere.pem")
+    assert (refused.exit_code, "nowhere.pem" in refused.stderr) == (2, True)

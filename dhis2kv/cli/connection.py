@@ -111,13 +111,14 @@ def _tell_more(_: click.Context, __: click.Parameter, count: int) -> None:
 
 
 _option = functools.partial(click.option, expose_value=False, is_eager=True, callback=_remember)
-_OPTIONS = (
-    _option(
-        "--profile",
-        metavar="NAME",
-        shell_complete=complete_profile,
-        help="A server and account by name; or set DHIS2_PROFILE.",
-    ),
+_PROFILE = _option(
+    "--profile",
+    metavar="NAME",
+    shell_complete=complete_profile,
+    help="A server and account by name; or set DHIS2_PROFILE.",
+)
+_USER = _option("--user", is_flag=True, help="The account's own store instead of the shared one.")
+_ACCOUNT = (
     _option("--url", metavar="URL", help="The server, without a profile's account."),
     _option("--username", metavar="NAME", help="The account, whose password is asked for."),
     _option("--password-stdin", is_flag=True, help="Read the password, one line, from standard input."),
@@ -130,15 +131,19 @@ _OPTIONS = (
         callback=_tell_more,
         help="Say on standard error what is asked, -vv with headers.",
     ),
-    _option("--user", is_flag=True, help="The account's own store instead of the shared one."),
 )
+
+
+def account_options(function: Command) -> Command:
+    """The options that say a server and an account by themselves, without a profile."""
+    for option in reversed(_ACCOUNT):
+        function = option(function)
+    return function
 
 
 def connection_options(function: Command) -> Command:
     """The options that say which server, account and store; they may stand before and after the command's name."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    return _PROFILE(account_options(_USER(function)))
 
 
 def with_store(function: Command) -> Command:

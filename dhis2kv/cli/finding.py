@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dhis2kv import errors
 from dhis2kv.cli.connection import namespace_argument, with_store
 from dhis2kv.cli.output import output_option, show
 
@@ -44,6 +45,8 @@ def find(
     except ValueError as error:  # of words that mean nothing, for that sends nothing
         raise click.UsageError(str(error)) from error
     found = entries.find(*conditions, fields=fields, order=order, limit=limit, any=any_)
+    if not found and namespace not in store:
+        raise errors.KeyNotFound(namespace)
     show([_row(key, value) for key, value in found.items()] if form == "table" else found, form)
 
 

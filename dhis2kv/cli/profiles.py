@@ -14,8 +14,8 @@ import click
 from dhis2kv import wire
 from dhis2kv.cli import output
 from dhis2kv.cli.connection import (
+    account_options,
     complete_profile,
-    connection_options,
     current,
     password_from_stdin,
     password_of,
@@ -42,7 +42,7 @@ def profile() -> None:
 
 
 @profile.command()
-@connection_options
+@account_options
 @click.argument("name")
 @click.option("--token-from-server", is_flag=True, help="Have the server make a token, and keep that, no password.")
 @click.option(
