@@ -1,8 +1,7 @@
 """Entries, and how they are read from a store page by page.
 
-It may import the library up to the store. It exists because bulk reads hide what is encrypted, are ambiguous where
-there are certain keys, and are not to be had from older servers: whoever reads whole namespaces meets all of that here,
-once.
+It may import the library up to the store. It exists because bulk reads hide what is encrypted, and are not
+to be had from older servers: whoever reads whole namespaces meets all of that here, once.
 """
 
 from __future__ import annotations
@@ -58,8 +57,7 @@ def read(
     namespace is the server's. Numbers keep every digit.
 
     An encrypted entry is one that bulk reads hide. Where a server has none (dataStore before 2.38, userDataStore before
-    2.40), or one key with a quotation mark makes them ambiguous, every entry costs a request and ``encrypted`` is None;
-    that is logged as a warning.
+    2.40), every entry costs a request and ``encrypted`` is None; that is logged as a warning.
 
     What cannot be read does not end the reading: a namespace that the account may not read, or that has a name to which
     no address leads; an entry like that, or one whose value this Python cannot hold. ``left_out(name, error)`` is
@@ -160,8 +158,8 @@ class Bulk:
 
     def _pages(self, keys: Mapping[str, None]) -> Iterator[list[dict[str, Any]]]:
         """The bulk reads of the namespace, until no key is left; none where they are not to be had, or not certain."""
-        if not keys or not all(map(_is_plain, keys)) or (self._name == "protections" and not self._is_user):
-            return  # answers are ambiguous, or that address means something else
+        if not keys or (self._name == "protections" and not self._is_user):
+            return  # that address means something else from 2.42 on
         # Others may create entries meanwhile, but a server that never comes to an end gives nonsense.
         limit = 2 * len(keys) + PAGE
         try:
@@ -246,12 +244,3 @@ class Bulk:
             yield from (
                 (key, value) for key, value in zip(keys, pool.map(value, keys), strict=True) if value is not _GONE
             )
-
-
-def _is_plain(key: str) -> bool:
-    """Whether bulk answers, in which servers print keys unescaped, are certain where there is this key."""
-    try:
-        wire.check_new_key(key)
-    except errors.InvalidKey:
-        return False
-    return True
