@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dhis2kv.errors import ServerError as ServerError
     from dhis2kv.errors import TimedOut as TimedOut
     from dhis2kv.errors import Unaddressable as Unaddressable
+    from dhis2kv.errors import Unfit as Unfit
     from dhis2kv.errors import Unreachable as Unreachable
     from dhis2kv.errors import Unreadable as Unreadable
     from dhis2kv.store import Namespace as Namespace
@@ -68,6 +69,7 @@ _HOME = {
         "ServerError",
         "TimedOut",
         "Unaddressable",
+        "Unfit",
         "Unreachable",
         "Unreadable",
     ),

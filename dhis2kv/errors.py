@@ -8,6 +8,7 @@
     ├── Unaddressable   (ValueError)              a name that cannot be reached over this route; nothing was sent
     ├── ReadOnly        (TypeError)               the store was opened read-only; nothing was sent
     ├── Unreadable      (ValueError)              a stored value that Python cannot hold; its text can be had
+    ├── Unfit           (ValueError)              a stored value, or one to be stored, that does not fit its model
     ├── KeyNotFound     (KeyError)                certain absence: the server said so, about this very name
     ├── NotAuthenticated                          who are you? (401, the login page, a malformed token)
     ├── Forbidden       (PermissionError)         not for you (403, a protected namespace)
@@ -42,6 +43,7 @@ __all__ = [
     "ServerError",
     "TimedOut",
     "Unaddressable",
+    "Unfit",
     "Unreachable",
     "Unreadable",
 ]
@@ -93,6 +95,19 @@ class Unreadable(Dhis2kvError, ValueError):
 
     Servers store such values. ``get_text`` gives the text; writing or deleting the entry works as ever.
     """
+
+
+class Unfit(Dhis2kvError, ValueError):
+    """Values that do not fit the model of their namespace; where they were to be written, nothing was sent.
+
+    ``key`` is the first of them. ``details`` has for each key what does not fit, as dicts with ``loc``, the path, and
+    ``msg``, as in pydantic; ``reports`` pydantic's own report, which shows values.
+    """
+
+    key: str = ""
+    namespace: str = ""
+    details: Mapping[str, Sequence[Mapping[str, Any]]] = {}
+    reports: Mapping[str, str] = {}
 
 
 class KeyNotFound(Dhis2kvError, KeyError):

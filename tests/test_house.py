@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "environment": set(),
     "private": set(),
     "profiles": {"environment", "private"},  # which server and account: no more than files and variables
-    "store": LIBRARY,
+    "models": {"errors", "wire"},
+    "store": LIBRARY | {"models"},
     "snapshot": LIBRARY,
     "config": LIBRARY,
     "contrib": LIBRARY | {"config"},

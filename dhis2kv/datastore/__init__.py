@@ -44,14 +44,23 @@ class Datastore:
         fast as one to a live 2.42, and sixteen no faster than four.
     :param read_back: read each value back after writing it, for one request more; raises ``NotStored``.
     :param read_only: refuse every write with ``ReadOnly``, before a request.
+    :param default: called with what is no JSON in a value to be stored, as by ``json.dumps``: it returns what is stored
+        in its place, or raises ``TypeError``.
     """
 
     def __init__(
-        self, transport: Transport, *, workers: int = 4, read_back: bool = False, read_only: bool = False
+        self,
+        transport: Transport,
+        *,
+        workers: int = 4,
+        read_back: bool = False,
+        read_only: bool = False,
+        default: Callable[[Any], Any] | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError("workers is at least 1")
         self.transport, self.workers, self.read_back, self.read_only = transport, workers, read_back, read_only
+        self._default = default
         self._server = Server(transport)
         self._reader = Reader(self._server, workers)
         self._access = Access(self._server)
@@ -135,7 +144,7 @@ class Datastore:
         when somebody else stored a value between the halves.
         """
         names = new_names_of(user, namespace, key)
-        text = _text(value, encrypt)
+        text = self.dumps(value, encrypt=encrypt)
         self.check_writable()
         self._writer.write(names, text, encrypt, self._given(user, sharing))
 
@@ -173,7 +182,7 @@ class Datastore:
         With ``sharing`` it is closed before its value is there; that costs, and is not atomic, as ``set`` says.
         """
         names = new_names_of(user, namespace, key)
-        text = _text(value, encrypt)
+        text = self.dumps(value, encrypt=encrypt)
         self.check_writable()
         self._writer.create(names, text, encrypt, self._given(user, sharing))
 
@@ -187,7 +196,7 @@ class Datastore:
         ``InvalidValue`` for a path that is not names and numbers between dots.
         """
         names = new_names_of(user, namespace, key)
-        text = wire.dumps(value)
+        text = self.dumps(value)
         check_path(path)
         self.check_writable()
         self._parts.patch(names, path, text)
@@ -204,7 +213,7 @@ class Datastore:
         known. Raises ``NotStored`` where the list was deleted meanwhile, or when reading back says so.
         """
         names = new_names_of(user, namespace, key)
-        text = wire.dumps(value)
+        text = self.dumps(value)
         if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
             raise errors.InvalidValue(f"keep is a whole number of at least 1, not {keep!r}")
         self.check_writable()
@@ -396,7 +405,9 @@ class Datastore:
         Everything is checked before the first is sent. ``progress(done, total)`` is called after each, in the calling
         thread. Raises ``BulkError``, which names what was done, what failed and why, and what was not tried.
         """
-        texts = {new_names_of(user, namespace, key): _text(value, encrypt) for key, value in entries.items()}
+        texts = {
+            new_names_of(user, namespace, key): self.dumps(value, encrypt=encrypt) for key, value in entries.items()
+        }
         self.check_writable()
         given = self._given(user, sharing)
         self._each([(list(texts), lambda names: self._writer.write(names, texts[names], encrypt, given))], progress)
@@ -417,7 +428,9 @@ class Datastore:
         Raises ``Unreadable``, and changes nothing, where an entry that would be deleted cannot be read: ``get_all``
         leaves such an entry out, so that writing back what it gave would lose it.
         """
-        texts = {new_names_of(user, namespace, key): _text(value, encrypt) for key, value in entries.items()}
+        texts = {
+            new_names_of(user, namespace, key): self.dumps(value, encrypt=encrypt) for key, value in entries.items()
+        }
         self.check_writable()
         now, left_out = self._reader.whole(_space(user, namespace), texts=True)
         surplus = [names_of(user, namespace, key) for key in now if key not in entries]
@@ -472,6 +485,19 @@ class Datastore:
         if self.read_only:
             raise errors.ReadOnly("this store was opened with read_only=True; nothing was sent")
 
+    def dumps(self, value: Any, *, encrypt: bool = False) -> str:
+        """The JSON text of a value as it is sent; raises ``InvalidValue`` for what could not come back the same."""
+        text = wire.dumps(value if self._default is None else wire.converted(value, self._default))
+        if encrypt:
+            wire.check_encryptable(text)
+        return text
+
+    def _texts(self, user: bool, namespace: str, entries: Mapping[str, Any], encrypt: bool) -> dict[Names, str]:
+        """What is to be sent of several entries, by their names."""
+        return {
+            new_names_of(user, namespace, key): self.dumps(value, encrypt=encrypt) for key, value in entries.items()
+        }
+
     def _change(
         self, public: str | None, users: Mapping[str, str] | None, groups: Mapping[str, str] | None
     ) -> Callable[[Names], None]:
@@ -491,13 +517,6 @@ class Datastore:
 
     def _each(self, phases: list[Phase], progress: Progress | None) -> None:
         each(self._server, self.workers, phases, progress)
-
-
-def _text(value: Any, encrypt: bool) -> str:
-    text = wire.dumps(value)
-    if encrypt:
-        wire.check_encryptable(text)
-    return text
 
 
 def _space(user: bool, namespace: str) -> Names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import Any
+from typing import Any, Self, TypeVar, overload
 
 import requests
 from requests.auth import HTTPBasicAuth
@@ -17,6 +17,7 @@ from dhis2kv import profiles, wire
 from dhis2kv.cache import Cache, CacheInfo, Place
 from dhis2kv.datastore import Datastore, Sharing, no_sharing
 from dhis2kv.environment import variable
+from dhis2kv.models import Models
 from dhis2kv.releases import Version
 from dhis2kv.store.namespace import Namespace
 from dhis2kv.store.views import Snapshot
@@ -24,10 +25,18 @@ from dhis2kv.transport import MAX_BYTES, TIMEOUT, Transport
 
 __all__ = ["Namespace", "Store"]
 
+M = TypeVar("M")
+D = TypeVar("D")
+
+#: What ``requests`` takes to sign a request: a pair of name and password, or what changes the request.
+Auth = (
+    tuple[str, str] | tuple[bytes, bytes] | list[str] | Callable[[requests.PreparedRequest], requests.PreparedRequest]
+)
+
 log = logging.getLogger("dhis2kv")
 
 
-class Store(Mapping[str, "Namespace"]):
+class Store(Mapping[str, "Namespace[Any]"]):
     """One of the two data stores of a DHIS2 server, as a mapping of namespaces; ``store.user`` is the other.
 
     ::
@@ -62,12 +71,14 @@ class Store(Mapping[str, "Namespace"]):
     :param workers: how many requests ``update``, ``set_many`` and the like have under way at a time.
     :param read_back: read each value back after writing it, for one request more; ``NotStored`` where it is not there.
     :param read_only: refuse every write with ``ReadOnly``, before a request.
+    :param default: called with what is no JSON in a value to be stored, as by ``json.dumps``: it returns what is stored
+        in its place, or raises ``TypeError``.
     """
 
     def __init__(
         self,
         url: str,
-        auth: Any = None,
+        auth: Auth | None = None,
         *,
         token: str | None = None,
         timeout: float | tuple[float, float] | tuple[float, float, float] = TIMEOUT,
@@ -83,6 +94,7 @@ class Store(Mapping[str, "Namespace"]):
         workers: int = 4,
         read_back: bool = False,
         read_only: bool = False,
+        default: Callable[[Any], Any] | None = None,
     ) -> None:
         if ttl is not None and cache is not None:
             raise ValueError("give ttl or cache, not both: Cache(ttl=...) takes it")
@@ -96,13 +108,13 @@ class Store(Mapping[str, "Namespace"]):
             "max_bytes": max_bytes,
             "session": session,
         }
-        accessor = {"workers": workers, "read_back": read_back, "read_only": read_only}
+        accessor = {"workers": workers, "read_back": read_back, "read_only": read_only, "default": default}
         self.datastore = Datastore(Transport(url, auth, **http), **accessor)  # type: ignore[arg-type]  # by name
         self._cache = Cache(ttl) if ttl is not None else cache
         self._account: Any = account
         self._origin: tuple[Any, ...] | None = None
         self._shared = self
-        self._user: Store | None = None
+        self._user: Self | None = None
         self._is_user = False
         self._recipe: tuple[Callable[..., Store], tuple[Any, ...]] = (
             _made,
@@ -111,7 +123,7 @@ class Store(Mapping[str, "Namespace"]):
         self._opaque = session is not None or not isinstance(auth, tuple | list | HTTPBasicAuth | None)
 
     @classmethod
-    def from_env(cls, **options: Any) -> Store:
+    def from_env(cls, **options: Any) -> Self:
         """A store as the environment says, with the options of ``Store``; sends nothing.
 
         Reads ``DHIS2_URL``, and ``DHIS2_PAT`` or ``DHIS2_USERNAME`` and ``DHIS2_PASSWORD``; for each, a variable with
@@ -123,13 +135,13 @@ class Store(Mapping[str, "Namespace"]):
             raise ValueError("set DHIS2_URL to the server's address, like https://dhis2.example.org")
         if not token and (name is None) != (password is None):
             raise ValueError("set both DHIS2_USERNAME and DHIS2_PASSWORD, or DHIS2_PAT instead")
-        auth = (name, password) if name and not token else None
+        auth = (name, password) if name and password and not token else None
         store = cls(url, auth, token=token, **options)
         store._recipe = (_made_from_env, (cls, options))
         return store
 
     @classmethod
-    def from_profile(cls, name: str | None = None, **options: Any) -> Store:
+    def from_profile(cls, name: str | None = None, **options: Any) -> Self:
         """A store on the server and as the account of a profile, with the options of ``Store``; sends nothing.
 
         Without a name: the profile that ``DHIS2_PROFILE`` names; else what ``from_env`` reads, where ``DHIS2_URL`` is
@@ -143,7 +155,7 @@ class Store(Mapping[str, "Namespace"]):
         return store
 
     @property
-    def user(self) -> Store:
+    def user(self) -> Self:
         """The account's own store (``userDataStore``), over the same connections and cache."""
         if self._is_user:
             return self
@@ -158,16 +170,55 @@ class Store(Mapping[str, "Namespace"]):
         """The server's version, which compares like a tuple of numbers; one request, the first time."""
         return self.datastore.version()
 
-    def namespace(self, name: str, *, encrypt: bool = False, sharing: Sharing | None = None) -> Namespace:
+    @overload
+    def namespace(
+        self, name: str, *, encrypt: bool = ..., sharing: Sharing | None = ..., model: type[M], models: None = ...
+    ) -> Namespace[M]: ...
+    @overload
+    def namespace(
+        self,
+        name: str,
+        *,
+        encrypt: bool = ...,
+        sharing: Sharing | None = ...,
+        model: tuple[Callable[[Any], M], Callable[[M], Any]],
+        models: None = ...,
+    ) -> Namespace[M]: ...
+    @overload
+    def namespace(
+        self,
+        name: str,
+        *,
+        encrypt: bool = ...,
+        sharing: Sharing | None = ...,
+        model: Any = ...,
+        models: Mapping[str, Any] | None = ...,
+    ) -> Namespace[Any]: ...
+
+    def namespace(
+        self,
+        name: str,
+        *,
+        encrypt: bool = False,
+        sharing: Sharing | None = None,
+        model: Any = None,
+        models: Mapping[str, Any] | None = None,
+    ) -> Namespace[Any]:
         """A namespace; sends nothing. Raises ``InvalidKey`` for a name that no server can hold.
 
         With ``encrypt=True`` all that is written through it is stored encrypted. What is created through it gets the
         ``sharing``, before its value is there, as ``Datastore.set`` says; what is there already keeps its own.
         ``store.user`` has no sharing, and raises ``Rejected``.
+
+        :param model: what its values are: anything that pydantic's ``TypeAdapter`` takes (the extra ``models``), or a
+            pair of functions, ``load`` from a JSON value and ``dump`` to one.
+        :param models: the same for some of its keys, as in ``{"cfg": Settings, "log": list[Run]}``; without ``model``
+            the values of the others are JSON.
         """
         if sharing is not None and self._is_user:
             raise no_sharing()
-        return Namespace(self, wire.check_name(name, "namespace"), encrypt=encrypt, sharing=sharing)
+        found = None if model is None and models is None else Models(name, model, models)
+        return Namespace(self, wire.check_name(name, "namespace"), encrypt=encrypt, sharing=sharing, models=found)
 
     def protections(self) -> list[dict[str, Any]] | None:
         """The protected namespaces, as the server tells them; None before 2.42. See ``Datastore.protections``."""
@@ -175,7 +226,7 @@ class Store(Mapping[str, "Namespace"]):
             raise no_sharing()
         return self.datastore.protections()
 
-    def __getitem__(self, name: str) -> Namespace:
+    def __getitem__(self, name: str) -> Namespace[Any]:
         return self.namespace(name)
 
     def __setitem__(self, name: str, entries: Mapping[str, Any]) -> None:
@@ -201,6 +252,11 @@ class Store(Mapping[str, "Namespace"]):
     def __len__(self) -> int:
         return len(self._names())
 
+    @overload
+    def get(self, name: str) -> Namespace[Any] | None: ...
+    @overload
+    def get(self, name: str, default: Namespace[Any] | D) -> Namespace[Any] | D: ...
+
     def get(self, name: str, default: Any = None) -> Any:
         """The namespace if it exists, else the default; one request."""
         return self[name] if name in self else default  # noqa: SIM401 - this is that method
@@ -209,15 +265,15 @@ class Store(Mapping[str, "Namespace"]):
         """The names, sorted; one request at first use."""
         return KeysView(Snapshot(self._all))
 
-    def values(self) -> ValuesView[Namespace]:
+    def values(self) -> ValuesView[Namespace[Any]]:
         """The namespaces; one request at first use."""
         return ValuesView(Snapshot(self._all))
 
-    def items(self) -> ItemsView[str, Namespace]:
+    def items(self) -> ItemsView[str, Namespace[Any]]:
         """Names and namespaces; one request at first use."""
         return ItemsView(Snapshot(self._all))
 
-    def _all(self) -> dict[str, Namespace]:
+    def _all(self) -> dict[str, Namespace[Any]]:
         return {name: self[name] for name in self._names()}
 
     def _names(self) -> list[str]:
@@ -268,7 +324,7 @@ class Store(Mapping[str, "Namespace"]):
         """Close the connections; the store can be used again, and then opens new ones."""
         self.datastore.transport.close()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,6 +9,7 @@ about the server can be read and tested without one.
 
 from dhis2kv.wire.bulk import ROW, Batch, Marked, entries
 from dhis2kv.wire.calls import Call, base_url, call, call_below, check_delete
+from dhis2kv.wire.converting import converted
 from dhis2kv.wire.names import SHARED, USER, can_be_held, check_name, check_new_key, cut_by_proxies
 from dhis2kv.wire.query import Query
 from dhis2kv.wire.replies import Reply, checked, missing, understood
@@ -32,6 +33,7 @@ __all__ = [
     "check_name",
     "check_new_key",
     "checked",
+    "converted",
     "cut_by_proxies",
     "dumps",
     "entries",
