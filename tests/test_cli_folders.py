@@ -166,6 +166,11 @@ def test_what_cannot_be_read_is_told(line, run, monkeypatch):
     result = run("pull config")
     assert (result.exit_code, "left out sms-config" in result.stderr) == (1, True)
     assert (line.home / "config/dataStore/app/cfg.json").exists()
+    assert run("status config").exit_code == 0  # the folder has nothing to do with that namespace
+    assert run("push config --dry-run").exit_code == 0
+    place = line.home / "config/dataStore/sms-config"
+    place.mkdir()
+    (place / "a.json").write_text("1")
     assert run("status config").exit_code == 2
 
 

@@ -205,7 +205,7 @@ def status(
     tree = Tree(folder, sides.kind(store))
     origin = sides.needed_origin(store, tree)
     for namespace in sides.scope(store, tree, origin):
-        for one in compared(store, tree, namespace, left_out, progress):
+        for one in compared(store, tree, namespace, left_out, progress, every=False):
             if difference := _difference(one):
                 yield difference
 
@@ -264,12 +264,13 @@ def push(
     """
     tree = Tree(folder, sides.kind(store))
     origin = None if to_other_server else sides.needed_origin(store, tree)
+    has_base = origin is not None
 
     def act(plan: Plan, progress: Progress | None, verify: bool) -> None:
-        if origin is not None:
+        if has_base:
             tree.set_overwriting([(entry.namespace, entry.key) for sign, entry in plan.changes if sign == "~"])
         apply(store, plan.changes, progress=progress, verify=verify)
-        if origin is not None:
+        if has_base:
             plan._bases.save(tree)
             tree.set_overwriting([])
 
@@ -279,8 +280,8 @@ def push(
         for namespace in sides.scope(store, tree, origin):
             plan._bases.begin(namespace)
             doomed = []
-            for one in compared(store, tree, namespace, left_out, progress, with_base=origin is not None):
-                change, noted = _pushed(one, plan, delete=delete, force=force, has_base=origin is not None)
+            for one in compared(store, tree, namespace, left_out, progress, with_base=has_base, every=False):
+                change, noted = _pushed(one, plan, delete=delete, force=force, has_base=has_base)
                 plan._bases.note(one, noted)
                 if change and change.sign == "-":
                     doomed.append(change)  # comes after all is written

@@ -63,10 +63,15 @@ def compared(
     progress: Progress | None,
     *,
     with_base: bool = True,
+    every: bool = True,
 ) -> Iterator[Compared]:
-    """The entries of a namespace that any side has; holds their names and the fingerprints of the base."""
+    """The entries of a namespace that any side has; holds their names and the fingerprints of the base.
+
+    ``left_out`` hears of what cannot be read, but without ``every`` not of what the folder has nothing to do with.
+    """
     base = tree.base(namespace) if with_base else {}
-    files, marks = tree.keys(namespace), tree.marks(namespace)
+    files = tree.keys(namespace)
+    marks = tree.marks(namespace, files)
     place = tree.namespaces().get(namespace)
     cut_short = {key for name, key in tree.overwriting() if name == namespace}
 
@@ -90,7 +95,8 @@ def compared(
         bulk = Bulk(store, namespace)
         keys = bulk.keys()
     except (errors.Forbidden, errors.InvalidKey, errors.Unaddressable) as error:
-        (warn if left_out is None else left_out)(namespace, error)
+        if every or files or base:
+            (warn if left_out is None else left_out)(namespace, error)
         for key in sorted(files.keys() | base.keys()):
             yield one(key, None, unknown=True)
         return
@@ -102,7 +108,8 @@ def compared(
         if progress:
             progress(done, total)
     for key, why in bulk.unreadable.items():
-        (warn if left_out is None else left_out)(f"{namespace}/{key}", why)
+        if every or key in files or key in base:
+            (warn if left_out is None else left_out)(f"{namespace}/{key}", why)
         yield one(key, None, unknown=True)
     for key in sorted(files.keys() | base.keys()):
         yield one(key, None)

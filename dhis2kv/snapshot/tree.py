@@ -164,13 +164,13 @@ class Tree:
         except (ValueError, errors.InvalidKey) as error:
             raise BrokenFolder(f"{path}: {error}") from error
 
-    def marks(self, namespace: str) -> set[str]:
-        """The keys that are marked as encrypted."""
+    def marks(self, namespace: str, keys: Iterable[str]) -> set[str]:
+        """Which of these keys, of which there are files, are marked as encrypted."""
         place = self.namespaces().get(namespace)
         if place is None:
             return set()
         marks = set(self._notes(place).get(_ENCRYPTED, []))
-        if missing := marks - self.keys(namespace).keys():
+        if missing := marks.difference(keys):
             raise BrokenFolder(f"{place / NOTES}: there is no file of {min(missing)!r}, which is to be encrypted")
         return marks
 
@@ -199,7 +199,10 @@ class Tree:
         spaces = self.namespaces()
         place = spaces.get(namespace)
         if place is None:
-            place = spaces[namespace] = self._place / filenames.encoded([*spaces, namespace])[namespace]
+            held = {name: found.name for name, found in spaces.items()}
+            file_name = _kept_apart(self._place, held, {namespace})[namespace]
+            spaces.update({name: self._place / found for name, found in held.items()})
+            place = spaces[namespace] = self._place / file_name
             self._note_long(self._place, place.name, namespace)
         return Writer(place, self.keys(namespace), self._notes(place), new)
 
@@ -288,6 +291,16 @@ def _namespace_of(path: Path) -> str:
     return str(found.get("namespace")) if isinstance(found, dict) else stem
 
 
+def _kept_apart(place: Path, held: dict[str, str], new: set[str], suffix: str = "") -> dict[str, str]:
+    """The file names of new names; renames what some file system would take for one of them."""
+    wanted = {name: file_name + suffix for name, file_name in filenames.encoded({*held, *new}).items()}
+    for name, file_name in held.items():
+        if file_name != wanted[name] != filenames.encode(name) + suffix:
+            os.rename(place / file_name, place / wanted[name])
+            held[name] = wanted[name]
+    return {name: wanted[name] for name in new}
+
+
 class Writer:
     """Writes and deletes the files of one namespace."""
 
@@ -297,11 +310,13 @@ class Writer:
         self._place, self._files = place, file_names
         self._marks, self._long = set(notes.get(_ENCRYPTED, [])), set(notes.get("names", []))
         self._notes = notes
-        self._new = filenames.encoded({*file_names, *new})
+        self._new = _kept_apart(place, file_names, set(new), SUFFIX)
 
     def write(self, key: str, value: Any, encrypted: bool) -> None:
         """Write the file of a key."""
-        file_name = self._files.setdefault(key, self._new[key] + SUFFIX)
+        if key not in self._files:
+            self._files[key] = self._new.get(key) or _kept_apart(self._place, self._files, {key}, SUFFIX)[key]
+        file_name = self._files[key]
         if filenames.is_shortened(file_name) and key not in self._long:
             self._long.add(key)
             self._save()  # first: a file whose key nobody knows is an error
@@ -310,8 +325,10 @@ class Writer:
 
     def delete(self, key: str) -> None:
         """Delete the file of a key."""
+        if key in self._marks:
+            self._marks.discard(key)
+            self._save()  # first: a mark of no file is an error
         (self._place / self._files.pop(key)).unlink(missing_ok=True)
-        self._marks.discard(key)
         self._long.discard(key)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """Folders that git can keep: what pull writes, three sides compared, and what is never written."""
 
+import contextlib
 import json
 import os
 
@@ -456,3 +457,50 @@ def test_names_that_file_systems_mind(newest, store, tmp_path):
     assert changed(store, tmp_path) == []
     longest = max(len(part.encode()) for path in tmp_path.rglob("*") for part in path.parts)
     assert longest <= 200
+
+
+def test_a_name_that_comes_later_collides_with_none(newest, store, tmp_path):
+    """When a key or namespace comes that some file system takes for one that is there, that one's file is renamed."""
+    newest.load({"App": {"Cfg": 1, "x": 1}, "zoo": {"Key": 1}})
+    folder.pull(store, tmp_path, ["App", "zoo"]).carry_out()
+    assert (tmp_path / "dataStore/App/Cfg.json").exists()
+    newest.load({"App": {"cfg": 2}, "zoo": {"KEY": 2}})
+    folder.pull(store, tmp_path, ["App", "zoo", "app"]).carry_out()
+    found = [path.casefold() for path in files(tmp_path)]
+    assert len(set(found)) == len(found) == 8
+    assert changed(store, tmp_path) == []
+    assert planned(folder.pull(store, tmp_path)) == []
+
+
+def test_a_pull_that_is_cut_short_is_pulled_again(store, tmp_path, monkeypatch):
+    """Wherever writing files ends too early, the next pull comes to the same folder, marks and long names included."""
+    from dhis2kv.snapshot import tree
+
+    store["app"]["long" * 60] = 1
+    whole = tmp_path / "whole"
+    folder.pull(store, whole, secrets=True).carry_out()
+    real, left = tree._write_json, 0
+
+    def write_json(path, value):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        real(path, value)
+
+    monkeypatch.setattr(tree, "_write_json", write_json)
+    for number in range(1, 9):
+        place, left = tmp_path / str(number), number
+        with contextlib.suppress(KeyboardInterrupt):
+            folder.pull(store, place, secrets=True).carry_out()
+        left = 0
+        folder.pull(store, place, secrets=True).carry_out()
+        assert files(place) == files(whole)
+        assert changed(store, place) == []
+        left = number
+        with contextlib.suppress(KeyboardInterrupt):
+            folder.pull(store, place).carry_out()  # the secrets go
+        left = 0
+        folder.pull(store, place).carry_out()
+        assert "hidden" not in "".join(files(place).values())
+        assert changed(store, place) == []
