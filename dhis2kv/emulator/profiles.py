@@ -84,6 +84,7 @@ class Profile:
     login_config_route: bool = True
     ping_route: bool = True
     ping_sets_cookie: bool = False
+    system_ping_is_open: bool = False  # to everybody, so that it proves no credentials
     system_ping_cache: str = "no-cache, no-store, max-age=0, must-revalidate"
     me_is_no_store: bool = False
     me_has_username: bool = True
@@ -190,6 +191,7 @@ _V44 = Profile(
     revision="3f8c14a",
     api_versions=range(28, 45),
     cuts_any_suffix=False,
+    system_ping_is_open=True,
     system_ping_cache="no-store",
     login_location="{context}/login/",
     session_renews_cookie=True,
@@ -204,6 +206,7 @@ _V43 = replace(
     revision="7eb8226",
     api_versions=range(28, 44),
     cuts_any_suffix=True,
+    system_ping_is_open=False,
     system_ping_cache="no-cache, no-store, max-age=0, must-revalidate",
     json_checks_hex_digits=True,
     mismatched_sharing_status=500,

@@ -30,8 +30,8 @@ def recordings() -> dict[str, dict[str, Any]]:
 class Conversation:
     """One conversation with one emulator: values saved so far, and a session per account."""
 
-    def __init__(self, recording: dict[str, Any], version: str) -> None:
-        self.recording, self.version = recording, version
+    def __init__(self, recording: dict[str, Any], version: str, replies_of: str | None = None) -> None:
+        self.recording, self.version = recording, replies_of or version
         self.sessions = recording.get("sessions", False)
         self.cookies: dict[str, str] = {}
         self.saved: dict[str, str] = {}

@@ -22,6 +22,15 @@ def test_conversation_is_answered_as_recorded(version: str, name: str) -> None:
         assert not found, "\n".join(found)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in RECORDINGS if name.startswith("user-") and name != "user-update-of-all"]
+)
+def test_a_release_before_the_mend_is_its_tip_in_all_else(name: str) -> None:
+    """2.42.5 answers every recorded conversation of the user store as 2.42 does, but for updates of others' entries."""
+    found = [text.split()[0] for text in Conversation(RECORDINGS[name], "2.42.5", replies_of="2.42").deviations()]
+    assert found == (["[15]", "[21]"] if name == "user-other-accounts" else [])
+
+
 def test_known_deviations_are_recorded_conversations() -> None:
     """The list of deviations names only conversations that exist, with a reason each."""
     assert set(KNOWN) <= set(CASES)

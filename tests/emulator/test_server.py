@@ -323,6 +323,14 @@ def test_login_config_knows_no_sign_in(name: str) -> None:
         assert value(ask(emulator, "GET", f"/api/{store}/app/{name}/")) == 1
 
 
+@pytest.mark.parametrize(("version", "status"), [("2.40", 401), ("2.43", 401), ("2.44", 200)])
+def test_system_ping_proves_nothing(version: str, status: int) -> None:
+    """On 2.44 ``/api/system/ping`` answers who has not signed in; wrong credentials are refused there, too."""
+    emulator = Emulator(version)
+    assert ask(emulator, "GET", "/api/system/ping", as_=None).status == status
+    assert ask(emulator, "GET", "/api/system/ping", as_="admin:wrong").status == 401
+
+
 def test_sessions_do_not_grow_without_end(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client without cookies opens a session per request; the oldest are forgotten, the one in use is not."""
     monkeypatch.setattr("dhis2kv.emulator.accounts.SESSION_LIMIT", 10)
