@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import re
 import secrets
@@ -29,6 +30,7 @@ def new_uid() -> str:
     return secrets.choice(_LETTERS) + "".join(secrets.choice(_ALPHABET) for _ in range(10))
 
 
+@functools.lru_cache(1000)  # asked for with every request
 def uid_of(name: str) -> str:
     """The identifier of a configured account: always the same, so that a database file outlives the process."""
     if name == "admin":
@@ -118,8 +120,8 @@ class Accounts:
 
     # Signing in
 
-    def sign_in(self, method: str, headers: dict[str, str], base: str, *, public: bool) -> SignIn:
-        """Who a request comes from; ``public`` paths are answered to anybody."""
+    def sign_in(self, method: str, headers: dict[str, str], base: str, *, is_public: Callable[[], bool]) -> SignIn:
+        """Who a request comes from; where nobody says so, it is asked whether the path is public."""
         session = self._session(headers.get("cookie", ""))
         scheme, _, credentials = headers.get("authorization", "").strip().partition(" ")
         found: SignIn | None
@@ -132,7 +134,7 @@ class Accounts:
             found = SignIn(self.users[session.account])
         attempted = found is not None
         if found is None:
-            found = SignIn() if public else SignIn(refusal=self._entry_point(headers, base))
+            found = SignIn() if is_public() else SignIn(refusal=self._entry_point(headers, base))
         if found.account:
             goes_on = session is not None and session.account == found.account.name and not by_token
             found.groups = self._groups(found.account, session if goes_on else None)

@@ -49,11 +49,11 @@ class EmulatorAdapter(HTTPAdapter):
         headers = [("Host", host), *((str(k), _text(v)) for k, v in request.headers.items())]
         asked = Request(str(request.method), target, headers, _body(request.body), scheme)
         delivery = self._emulator.deliver(asked)
-        pool = HTTPConnectionPool("localhost")
         if delivery.fate == "refused":
             refused = NewConnectionError(HTTPConnection("localhost"), "Failed to establish a new connection: refused")
-            raise requests.ConnectionError(MaxRetryError(pool, target, refused), request=request)
-        self._wait(delivery.delay, timeout, pool, request, target)
+            raise requests.ConnectionError(MaxRetryError(_pool(), target, refused), request=request)
+        if delivery.delay:
+            self._wait(delivery.delay, timeout, request, target)
         if delivery.reply is None:
             closed = http.client.RemoteDisconnected("Remote end closed connection without response")
             raise requests.ConnectionError(ProtocolError("Connection aborted.", closed), request=request)
@@ -63,16 +63,18 @@ class EmulatorAdapter(HTTPAdapter):
             response.content  # noqa: B018 - reads the body now, as a session does
         return response
 
-    def _wait(
-        self, delay: float, timeout: Any, pool: HTTPConnectionPool, request: requests.PreparedRequest, target: str
-    ) -> None:
+    def _wait(self, delay: float, timeout: Any, request: requests.PreparedRequest, target: str) -> None:
         limit = _read_timeout(timeout)
         if limit is not None and delay > limit:
             self._emulator.sleep(limit)
-            late = ReadTimeoutError(pool, target, f"Read timed out. (read timeout={limit})")
+            late = ReadTimeoutError(_pool(), target, f"Read timed out. (read timeout={limit})")
             raise requests.ReadTimeout(late, request=request)
-        if delay:
-            self._emulator.sleep(delay)
+        self._emulator.sleep(delay)
+
+
+def _pool() -> HTTPConnectionPool:
+    """What urllib3's errors want to be about."""
+    return HTTPConnectionPool("localhost")
 
 
 def _split(url: str) -> tuple[str, str, str]:
@@ -110,53 +112,60 @@ def _read_timeout(timeout: Any) -> float | None:
 
 
 class _Wire(io.RawIOBase):
-    """Bytes that lie in several buffers, read one after the other without joining them."""
+    """A buffer that is read without being copied first."""
 
-    def __init__(self, *parts: bytes | bytearray | memoryview) -> None:
-        self._parts = [memoryview(part) for part in parts if len(part)]
+    def __init__(self, body: bytes | bytearray | memoryview) -> None:
+        self._left = memoryview(body)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if not self._parts:
-            return 0
-        part = self._parts[0]
-        size = min(len(buffer), len(part))
-        buffer[:size] = part[:size]
-        if size == len(part):
-            self._parts.pop(0)
-        else:
-            self._parts[0] = part[size:]
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
         return size
 
 
 class _Socket:
-    """As much of a socket as ``http.client`` reads a response from."""
+    """As much of a socket as ``http.client`` reads a body from."""
 
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
+    def __init__(self, body: bytes | bytearray | memoryview) -> None:
+        self._body = body
 
-    def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(self._wire)
+    def makefile(self, *_: object) -> io.BufferedIOBase:
+        return io.BytesIO(self._body) if isinstance(self._body, bytes) else io.BufferedReader(_Wire(self._body))
 
 
 def _raw_response(reply: Reply, method: str, *, cut: bool) -> HTTPResponse:
-    """A urllib3 response, parsed from the bytes of the reply as from a socket."""
-    lines = [f"HTTP/1.1 {reply.status} ", *(f"{k}: {v}" for k, v in reply.headers), "", ""]
-    body = memoryview(reply.body)
-    wire = _Wire("\r\n".join(lines).encode("latin-1"), body[: len(body) // 2] if cut else body)
-    original = http.client.HTTPResponse(_Socket(wire), method=method)  # type: ignore[arg-type]  # it only makes a file
-    original.begin()
+    """A urllib3 response that reads its body as from a socket."""
+    body = memoryview(reply.body)[: len(reply.body) // 2] if cut else reply.body
+    original = http.client.HTTPResponse(_Socket(body), method=method)  # type: ignore[arg-type]  # it only makes a file
+    _begin(original, reply, method)
     return HTTPResponse(
         body=original,
-        headers=original.msg.items(),  # type: ignore[arg-type]  # pairs, for names come more than once
+        headers=reply.headers,  # type: ignore[arg-type]  # pairs, for names come more than once
         status=original.status,
         version=original.version,
         reason=original.reason,
         preload_content=False,
         decode_content=False,
-        original_response=original,
+        original_response=original if "Set-Cookie" in original.msg else None,  # it is read for its cookies alone
         enforce_content_length=True,
         request_method=method,
     )
+
+
+def _begin(response: http.client.HTTPResponse, reply: Reply, method: str) -> None:
+    """What ``begin`` finds out by reading a head: taken as it is, for parsing one costs more than all the answering."""
+    response.status = reply.status
+    response.reason = ""
+    response.version = 11
+    response.chunked = response.will_close = False
+    message = http.client.HTTPMessage()
+    for name, value in reply.headers:
+        message[name] = value
+    response.msg = response.headers = message
+    bodiless = method == "HEAD" or reply.status in (204, 304)
+    length = None if bodiless else message["Content-Length"]
+    response.length = 0 if bodiless else None if length is None else int(length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -23,6 +24,11 @@ _PUBLIC = re.compile(
     r"|auth/(?:forgotPassword|passwordReset|registration|invite)|authentication/login"
     r"|(?:staticContent|publicKeys|externalFileResources)(?:/.*)?)"
 )
+
+
+@functools.lru_cache(10)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 @dataclass(frozen=True)
@@ -93,13 +99,13 @@ class Core:
             self._record(request, reply.status, account)
         if reply.status != 304 and (request.method != "HEAD" or self.profile.head_has_length):
             reply.headers.append(("Content-Length", str(len(reply.body))))
-        reply.headers.append(("Date", formatdate(self._now(), usegmt=True)))
+        reply.headers.append(("Date", _date(int(self._now()))))
         if request.method == "HEAD":
             reply.body = b""
         return reply
 
     def _answer(self, request: Request, headers: dict[str, str]) -> tuple[Reply, str | None]:
-        head_size = sum(len(name) + len(value) + 4 for name, value in request.pairs())
+        head_size = sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers)
         head_size += len(request.method) + len(request.target) + 14
         try:
             path, query = paths.check(request.method, request.target, head_size, self.profile)
@@ -109,11 +115,9 @@ class Core:
         below = self._below_context(path)
         if below is None:
             return page_reply(404), None
-        if self.profile.ping_route and below == "/api/ping":
-            return self._ping(headers), None
         decoded = paths.decode_path(below)
-        if decoded.rstrip("/") == self._login_path:
-            return (html_reply(200, "DHIS 2") if self.profile.login_page else page_reply(404)), None
+        if reply := self._asks_nobody(decoded, headers):
+            return reply, None
         suffix = self.profile.unsecured_suffix
         unsecured = suffix is not None and decoded.startswith("/api/") and decoded.endswith(suffix)
         signed = SignIn() if unsecured else self._sign_in(request.method, headers, decoded, base)
@@ -137,10 +141,21 @@ class Core:
             reply.headers.append(self._cookie(signed.cookie))
         return reply, signed.account.name if signed.account else None
 
+    def _asks_nobody(self, path: str, headers: dict[str, str]) -> Reply | None:
+        """The reply of a route to which it is all the same who asks."""
+        if self.profile.ping_route and path == "/api/ping":
+            return self._ping(headers)
+        if path.rstrip("/") == self._login_path:
+            return html_reply(200, "DHIS 2") if self.profile.login_page else page_reply(404)
+        return None
+
     def _sign_in(self, method: str, headers: dict[str, str], path: str, base: str) -> SignIn:
-        public = self.profile.public_suffixes and _PUBLIC.fullmatch(path) is not None
-        public = public or (self.profile.system_ping_is_open and path == "/api/system/ping")
-        return self._server.accounts.sign_in(method, headers, base, public=public)
+        return self._server.accounts.sign_in(method, headers, base, is_public=lambda: self._is_public(path))
+
+    def _is_public(self, path: str) -> bool:
+        if self.profile.system_ping_is_open and path == "/api/system/ping":
+            return True
+        return self.profile.public_suffixes and _PUBLIC.fullmatch(path) is not None
 
     def _below_context(self, path: str) -> str | None:
         if not self.context_path:

@@ -52,16 +52,16 @@ _GOES_ON = {"number": re.compile(r"[^ \t\n\r]"), "word": re.compile(r"[\w$]")}
 
 
 @functools.cache
-def _scalar(profile: Profile) -> re.Pattern[str]:
-    string = STRING if profile.json_checks_hex_digits else _HOPPED
-    integer = "[0-9]++" if profile.json_leading_zeros else "(?:0(?![0-9])|[1-9][0-9]*+)"
+def _scalar(checks_hex_digits: bool, leading_zeros: bool) -> re.Pattern[str]:
+    string = STRING if checks_hex_digits else _HOPPED
+    integer = "[0-9]++" if leading_zeros else "(?:0(?![0-9])|[1-9][0-9]*+)"
     number = rf"-?+{integer}{FRACTION}"
     return re.compile(rf"(?P<string>{string})|(?P<number>{number})|(?P<word>true|false|null)", re.S)
 
 
 def check(text: str, profile: Profile) -> None:
     """Raises :class:`InvalidJson` if this version's validator refuses the text, :class:`TooDeep` if its stack would."""
-    scalar = _scalar(profile)
+    scalar = _scalar(profile.json_checks_hex_digits, profile.json_leading_zeros)
     closers: list[str] = []
     position = _skip_blanks(text, 0)
     while True:

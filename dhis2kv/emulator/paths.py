@@ -52,7 +52,7 @@ def decode_utf8(data: bytes) -> str:
 
 def decode_path(path: str) -> str:
     """A raw path, decoded."""
-    return decode_utf8(unquote_to_bytes(path))
+    return decode_utf8(unquote_to_bytes(path)) if "%" in path else path
 
 
 def check(method: str, target: str, head_size: int, profile: Profile) -> tuple[str, str]:

@@ -65,7 +65,8 @@ def _conditional(call: Call, reply: Reply) -> Reply:
     if call.method != "GET" or not 200 <= reply.status < 300 or "no-store" in cached:
         return reply
     current = etag(reply.body)
-    if current in re.findall(r'(?:W/)?("[^"]*")', call.headers.get("if-none-match", "")):
+    known = call.headers.get("if-none-match")
+    if known and current in re.findall(r'(?:W/)?("[^"]*")', known):
         return Reply(304, [("ETag", current)])
     reply.headers.append(("ETag", current))
     return reply

@@ -279,8 +279,8 @@ def _values(entry: Entry) -> tuple[object, ...]:
         entry.creator,
         entry.updater,
         entry.public,
-        json.dumps(entry.users),
-        json.dumps(entry.groups),
+        json.dumps(entry.users) if entry.users else "{}",
+        json.dumps(entry.groups) if entry.groups else "{}",
         entry.owner,
     )
 
