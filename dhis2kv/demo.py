@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any, TextIO
 
+from dhis2kv.audit import findings
 from dhis2kv.store import Store
 from dhis2kv.testing import Emulator
 
@@ -66,6 +67,14 @@ _STOPS: list[tuple[str, list[tuple[str, Any]]]] = [
         ],
     ),
     (
+        "Every account may read and change what is stored, until it is shared otherwise; an audit tells.",
+        [
+            ('[found.finding for found in findings(store, [{ns!r}]) if found.key == "cfg"]', ["open to writing"]),
+            ('ns.share("cfg", public="r")', None),
+            ('ns.sharing("cfg").public', "r-"),
+        ],
+    ),
+    (
         "Deleting an entry is certain; an absent key is a KeyError, an outage never is.",
         [('del ns["cfg"]', None), ('ns["cfg"]', KeyError), ('ns.pop("config.json")', "not config")],
     ),
@@ -110,7 +119,7 @@ def _sample() -> dict[str, dict[str, Any]]:
 
 
 def _tour(store: Store, namespace: str, out: TextIO) -> int:
-    names = {"store": store, "ns": store[namespace]}
+    names = {"store": store, "ns": store[namespace], "findings": findings}
     wrong = 0
     print(f">>> ns = store[{namespace!r}]", file=out)
     for text, lines in _STOPS:

@@ -186,4 +186,5 @@ def _completing(names: Callable[[Store, click.Context], Iterable[str]]) -> Calla
 profile_argument = click.argument("name", shell_complete=complete_profile)
 complete_namespace = _completing(_namespaces)
 namespace_argument = click.argument("namespace", shell_complete=complete_namespace)
-key_argument = click.argument("key", shell_complete=_completing(_keys))
+complete_key = _completing(_keys)
+key_argument = click.argument("key", shell_complete=complete_key)

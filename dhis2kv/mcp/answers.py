@@ -34,12 +34,17 @@ class Keys(TypedDict):
 
 
 class Entry(TypedDict):
-    """One entry; with a ``note``, ``value`` is not the stored value itself but a text, and the note says which."""
+    """One entry; with a ``note``, ``value`` is not the stored value itself but a text, and the note says which.
+
+    ``sharing`` is who may do what, where that was asked for: ``public`` everybody, ``users`` and ``groups`` by name;
+    "rw" is reading and changing, "r-" reading, "--" nothing. ``owner`` may do both, and so may superusers.
+    """
 
     namespace: str
     key: str
     value: Any
     note: NotRequired[str]
+    sharing: NotRequired[dict[str, Any]]
 
 
 class Entries(TypedDict):

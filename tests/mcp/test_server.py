@@ -79,7 +79,7 @@ def test_no_tool_deletes_a_namespace_or_takes_an_account(client):
     tools = tools_of(client)
     assert list(tools) == READING + WRITING
     known = {"namespace", "key", "keys", "value", "expected", "path", "confirm", "prefix", "limit", "offset", "user"}
-    known |= {"conditions", "fields", "order", "any"}
+    known |= {"conditions", "fields", "order", "any", "with_sharing"}
     for tool in tools.values():
         assert set(tool.input_schema["properties"]) <= known
         assert tool.input_schema["additionalProperties"] is False
@@ -144,6 +144,21 @@ def test_values_arrive_whole(emulator, reader, value):
     assert reader.read("dhis2kv://app/k") == ("application/json", entry)
     many = reader("datastore_get_many", namespace="app", keys=["k", "none"]).value
     assert many == {"namespace": "app", "values": {"k": value}, "absent": ["none"], "notes": {}}
+
+
+def test_who_may_read_is_told_where_it_is_asked_for(emulator, reader):
+    """With with_sharing: true, by names; no tool changes it, and the account's own store has none."""
+    emulator.add_user("alice", "Alice_pw_1!")
+    store = connect(emulator)
+    store["app"]["k"] = 1
+    store["app"].share("k", public="r", users={"alice": "rw"})
+    entry = reader("datastore_get", namespace="app", key="k", with_sharing=True).value
+    sharing = {"public": "r-", "users": {"alice": "rw"}, "groups": {}, "owner": "admin"}
+    assert entry == {"namespace": "app", "key": "k", "value": 1, "sharing": sharing}
+    assert "sharing" not in reader("datastore_get", namespace="app", key="k").value
+    store.user["app"]["k"] = 1
+    told = reader("datastore_get", namespace="app", key="k", user=True, with_sharing=True).text
+    assert "nobody else reads it" in told
 
 
 def test_what_is_absent(emulator, reader):
