@@ -117,7 +117,7 @@ class WithPage:
                 f"<code>{escape(one.target)}</code>",
                 f"{one.status}",
             )
-            for one in self._seen
+            for one in self._seen.copy()  # other threads add to it
         )
         yield f"<h2>The last requests</h2>{_table(('time', 'method', 'target', 'status'), seen)}"
 
