@@ -51,7 +51,8 @@ def _unwound(text: str) -> Any:
             at = _after_space(text, at + 1)
             if text[at : at + 1] != _closing(opened):
                 if len(outer) == DEEPEST:
-                    end(text, _after_space(text, 0))  # what does not even end is no JSON
+                    if text.rstrip()[-1] not in "]}":
+                        raise json.JSONDecodeError("It does not end", text, len(text))
                     raise errors.Unreadable(f"it is nested deeper than {DEEPEST} levels")
                 outer.append((inside, name))
                 inside = opened

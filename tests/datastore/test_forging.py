@@ -55,7 +55,7 @@ either = pytest.mark.parametrize("user", [False, True], ids=["dataStore", "userD
 @either
 @pytest.mark.parametrize("version", VERSIONS)
 @given(data=stored, draw=st.data())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_the_real_entries_are_read(version, user, data, draw):
     """Every way of reading many entries gives those that are stored."""
     _, store = loaded(version, user, data)
@@ -73,7 +73,7 @@ def test_the_real_entries_are_read(version, user, data, draw):
 @either
 @pytest.mark.parametrize("version", VERSIONS)
 @given(data=stored)
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_the_real_entries_are_found_by_a_query(version, user, data):
     """A query shows each entry under its real key, whichever fields it asks for."""
     if user and version < "2.40":
@@ -95,7 +95,7 @@ def test_the_real_entries_are_found_by_a_query(version, user, data):
 @either
 @pytest.mark.parametrize("version", VERSIONS)
 @given(data=stored)
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_a_namespace_is_replaced_whole(version, user, data):
     """After an assignment a namespace holds what was assigned, and nothing that was hidden before."""
     _, store = loaded(version, user, data)

@@ -177,7 +177,7 @@ METHODS = {
 @pytest.mark.parametrize("ttl", [None, 60], ids=["plain", "cached"])
 @pytest.mark.parametrize(("act", "shape"), METHODS.values(), ids=METHODS)
 @given(replies=st.lists(st.tuples(STATUS, TYPES, bodies), min_size=1, max_size=4))
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_every_method(act, shape, ttl, replies):
     """Any body with a status of success leads to a value of the promised shape, or to an error that is ours."""
     session = requests.Session()
