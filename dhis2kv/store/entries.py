@@ -97,6 +97,7 @@ class Entries(Mapping[str, V]):
         """All entries as a dict; one request, and more as ``Datastore.get_all`` says.
 
         It comes from one statement of the server's database, so that it is consistent. {} where there is no namespace.
+        An entry whose value Python cannot hold is left out, with a warning in the log.
         (``copy.copy(ns)`` is something else: a second handle on the same namespace, which sends nothing.)
         """
         return self._all_loaded(self._json())

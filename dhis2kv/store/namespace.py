@@ -186,7 +186,10 @@ class Namespace(Entries[V], MutableMapping[str, V]):
         """
         self._datastore.check_writable()
         text = self._datastore.get_text(self._name, key, user=self._is_user)
-        value, before = wire.loads(text), wire.loads(text)
+        try:
+            value, before = wire.loads(text), wire.loads(text)
+        except errors.Unreadable as error:
+            raise errors.Unreadable(f"the value of {self._name}/{key} is too much for Python: {error}") from error
         if self._models is None:
             if not isinstance(value, dict | list):
                 raise errors.InvalidValue(f"{key!r} holds no dict or list that could be changed in place: assign to it")

@@ -79,6 +79,8 @@ def test_a_single_read_names_it(namespace):
         with pytest.raises(Unreadable, match="app/bad") as caught:
             read()
         assert not isinstance(caught.value, KeyError)
+    with pytest.raises(Unreadable, match="app/bad"), namespace.edit("bad"):
+        raise AssertionError("there is nothing to edit")
     assert "bad" in namespace
     assert list(namespace.keys()) == ["a", "bad", "deep", "digits"]
     assert TOO_MUCH in namespace._datastore.get_text("app", "bad")
