@@ -291,6 +291,9 @@ def test_profiles_of_d2w_are_left_alone(two, run):
     theirs.write_text(f'[profiles.theirs]\nbase_url = "{OTHER}"\nusername = "admin"\npassword = "district"\n')
     theirs.chmod(0o600)
     assert "theirs" in run("profile list").stdout
+    with theirs.open("a") as file:
+        file.write('client_secret = "s3cret"\n')
+    assert "s3cret" not in run("profile show theirs").stdout
     refused = run("profile remove theirs --yes")
     assert (refused.exit_code, str(theirs) in " ".join(refused.stderr.split())) == (2, True)
     assert run("profile default theirs").exit_code == 0

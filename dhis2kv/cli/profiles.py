@@ -29,7 +29,7 @@ from dhis2kv.profiles import KEYRING, Found, Profile, every, find, found
 if TYPE_CHECKING:
     from dhis2kv.store import Store
 
-_SECRETS = ("password", "token")
+_OPEN = ("base_url", "auth", "username", "keyring", "ca_file")  # what else a file holds may be a secret
 _MASK = "********"
 
 
@@ -93,8 +93,8 @@ def show_(name: str, form: str) -> None:
     """Print what a profile says, its secrets masked."""
     with _said():
         one = found(name)
-    settings = dict(one.settings) if isinstance(one.settings, dict) else {}
-    settings |= {key: _MASK for key in _SECRETS if key in settings}
+    found_there = one.settings if isinstance(one.settings, dict) else {}
+    settings = {key: value if key in _OPEN else _MASK for key, value in found_there.items()}
     if "base_url" in settings:
         settings["base_url"] = _without_credentials(settings["base_url"])
     show({**settings, "default": one.is_default, "file": str(one.path)}, form)
