@@ -268,8 +268,8 @@ def test_keys_that_poison_bulk_reads(either, emulator):
 def test_repr_and_errors_show_no_secret(emulator):
     """Neither repr, nor errors, nor the log show a password or token."""
     store = Store("http://me:s3cret@dhis2.test/api", session=emulator.session())
-    assert repr(store) == "<Store http://dhis2.test dataStore>"
-    assert repr(store.user["app"]) == "<Namespace 'app' of <Store http://dhis2.test userDataStore>>"
+    assert repr(store) == "<Store http://dhis2.test dataStore as me>"
+    assert repr(store.user["app"]) == "<Namespace 'app' of <Store http://dhis2.test userDataStore as me>>"
     with pytest.raises(dhis2kv.NotAuthenticated) as caught:
         store["app"]["k"]
     for text in (str(caught.value), repr(caught.value), repr(pickle.dumps(caught.value))):
@@ -315,14 +315,14 @@ def test_from_the_environment(monkeypatch, tmp_path):
     (tmp_path / "password").write_text("s3cret\n")
     monkeypatch.setenv("DHIS2_PASSWORD_FILE", str(tmp_path / "password"))
     store = Store.from_env(workers=2)
-    assert repr(store) == "<Store https://one.example.org dataStore>"
+    assert repr(store) == "<Store https://one.example.org dataStore as me>"
     assert store.datastore.transport.account == "me"
     data = pickle.dumps(store.user["app"])
     assert b"s3cret" not in data
     assert b"one.example.org" not in data
     monkeypatch.setenv("DHIS2_URL", "https://two.example.org")
     again = pickle.loads(data)
-    assert repr(again) == "<Namespace 'app' of <Store https://two.example.org userDataStore>>"
+    assert repr(again) == "<Namespace 'app' of <Store https://two.example.org userDataStore as me>>"
     assert again._datastore.workers == 2
 
 

@@ -33,6 +33,7 @@ class Connection:
     password_stdin: bool = False
     ca_file: str | None = None
     user: bool = False
+    of: str | None = None
     shared: Store = field(init=False)  # once open() has made it
 
     def open(self, *, ask: bool = True, **options: Any) -> Store:
@@ -47,6 +48,8 @@ class Connection:
             if account.lacks_password and ask:
                 account = replace(account, password=password_of(account))
             self.shared = Store(account.url, **account.options(), **options)
+            if self.of is not None:
+                return self.shared.of(self.of)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         return self.shared.user if self.user else self.shared
@@ -105,6 +108,12 @@ def complete_profile(_: click.Context, __: click.Parameter, begun: str) -> list[
         return []
 
 
+def _whose(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("whose store? The name is empty")  # a server would take it for one's own
+    _remember(context, parameter, value)
+
+
 def _tell_more(_: click.Context, __: click.Parameter, count: int) -> None:
     if count:
         output.show_log(count)
@@ -118,6 +127,7 @@ _PROFILE = _option(
     help="A server and account by name; or set DHIS2_PROFILE.",
 )
 _USER = _option("--user", is_flag=True, help="The account's own store instead of the shared one.")
+_OF = _option("--of", metavar="NAME", callback=_whose, help="Another account's own store, for superusers.")
 _ACCOUNT = (
     _option("--url", metavar="URL", help="The server, without a profile's account."),
     _option("--username", metavar="NAME", help="The account, whose password is asked for."),
@@ -143,7 +153,7 @@ def account_options(function: Command) -> Command:
 
 def connection_options(function: Command) -> Command:
     """The options that say which server, account and store; they may stand before and after the command's name."""
-    return _PROFILE(account_options(_USER(function)))
+    return _PROFILE(account_options(_USER(_OF(function))))
 
 
 def with_store(function: Command) -> Command:

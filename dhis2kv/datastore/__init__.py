@@ -14,6 +14,7 @@ from typing import Any, Literal, overload
 from dhis2kv import errors, wire
 from dhis2kv.datastore.access import Access, no_sharing
 from dhis2kv.datastore.anew import Maker
+from dhis2kv.datastore.another import OtherAccount
 from dhis2kv.datastore.creating import Creator
 from dhis2kv.datastore.many import Phase, Progress, each
 from dhis2kv.datastore.parts import PartWriter, check_path
@@ -69,6 +70,19 @@ class Datastore:
         self._writer = Writer(self._server, self._creator, maker, read_back=read_back)
         self._searcher = Searcher(self._server, self._reader)
         self._parts = PartWriter(self._server, self._reader, self._creator, maker, self._writer)
+
+    def of(self, username: str) -> Datastore:
+        """The same accessor, whose ``user=True`` is the own store of another account; for superusers. Sends nothing.
+
+        Its first call costs two requests more. Raises ``Rejected`` then where the server is older than 2.38.1 and would
+        answer with one's own data, where the account is no superuser, and where there is no account of that name.
+        """
+        if not isinstance(username, str) or not username.strip():
+            raise ValueError("whose store? A server takes an empty username for one's own")
+        options: Any = {"workers": self.workers, "read_back": self.read_back, "read_only": self.read_only}
+        plain = self.transport.plain if isinstance(self.transport, OtherAccount) else self.transport
+        transport: Any = OtherAccount(plain, Server(plain), username)  # a Transport in all it does
+        return Datastore(transport, **options, default=self._default)
 
     # --- what the reference client has --------------------------------------------------------------------------------
 
