@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from dhis2kv import errors, wire
+from dhis2kv.datastore.asking import PROTECTIONS, Queries, Uncertain
 from dhis2kv.datastore.many import each
 from dhis2kv.datastore.server import Names, Server, shown
 from dhis2kv.releases import PROTECTIONS_IS_A_NAMESPACE
@@ -24,15 +25,6 @@ log = logging.getLogger("dhis2kv")
 
 # What a filter can name: other characters separate, group or stand for others in its grammar.
 _FILTERABLE = re.compile(r"[\w.-]+( [\w.-]+)*")
-_PROTECTIONS = (wire.SHARED, "protections")
-
-
-class Uncertain(Exception):
-    """A bulk answer that says nothing certain, and the error that it is; ``keys`` where it was a listing instead."""
-
-    def __init__(self, error: errors.Dhis2kvError, keys: list[str] | None = None) -> None:
-        super().__init__(error, keys)
-        self.error, self.keys = error, keys
 
 
 class Found(NamedTuple):
@@ -42,22 +34,13 @@ class Found(NamedTuple):
     left_out: dict[str, errors.Dhis2kvError]
 
 
-class Reader:
+class Reader(Queries):
     """Reads entries of both stores, by their names: store, namespace, key."""
 
     def __init__(self, server: Server, workers: int) -> None:
-        self._server, self._workers = server, workers
+        super().__init__(server)
+        self._workers = workers
         self._is_head_refused = False
-
-    def keys(self, names: Names) -> list[str]:
-        """The keys of a namespace, sorted by code point; raises ``KeyNotFound`` where there is none."""
-        if names == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
-            # From 2.42 on that address means something else, and this one the listing. Before 2.39.5 this one would be
-            # the entry "keys".
-            reply = wire.checked(self._server.transport.call(wire.call_below("GET", *names, below="keys")))
-        else:
-            reply = self._server.call("GET", *names)
-        return sorted(reply.names())
 
     def exists(self, names: Names) -> bool:
         """Whether an entry exists."""
@@ -107,7 +90,7 @@ class Reader:
         if names[-1] != "keys":
             return _value(self._server.call("GET", *names))
         # Its own address means the listing on newer servers: it is found by a query.
-        if names[:2] == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
+        if names[:2] == PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
             raise errors.Unaddressable("servers from 2.42 on have no address for the value of protections/keys")
         query = Query(filters=("_:eq:keys",))
         found: dict[str, str] = {}
@@ -206,7 +189,7 @@ class Reader:
 
     def rows(self, names: Names, query: Query) -> dict[str, str]:
         """What a query for parts finds, as JSON texts with the key as null; raises ``Uncertain`` as ``chosen`` does."""
-        if names == _PROTECTIONS:
+        if names == PROTECTIONS:
             raise Uncertain(errors.Unaddressable("servers from 2.42 on have no address for a query of protections"))
         found: dict[str, str] = {}
         try:
@@ -239,21 +222,6 @@ class Reader:
                 rows.append(f'{{"key":{json.dumps(key)}{"" if rest == "}" else ","}{rest}')
         return f"[{','.join(rows)}]"
 
-    def _answer(self, names: Names, query: Query) -> Iterator[wire.Batch]:
-        """What the server answers to a query, or the error that there is no certain answer."""
-        if names == _PROTECTIONS and not PROTECTIONS_IS_A_NAMESPACE.on(self._server.version()):
-            raise errors.Unaddressable("servers from 2.42 on have no address for a query of protections")
-        try:
-            yield from self._batches(names, query, None)
-        except Uncertain as answer:
-            if answer.keys is not None:
-                raise errors.Rejected(
-                    "this server has no queries (dataStore before 2.38, userDataStore before 2.40.1): it answers the"
-                    " listing of keys to one",
-                    status=200,
-                ) from None
-            raise answer.error from None
-
     # --- beneath ------------------------------------------------------------------------------------------------------
 
     def _query(self, names: Names, query: Query, texts: bool, wanted: set[str] | None = None) -> Found:
@@ -261,7 +229,7 @@ class Reader:
 
         ``wanted`` are the only keys that the query lets through.
         """
-        if names == _PROTECTIONS:  # from 2.42 on this address is another route
+        if names == PROTECTIONS:  # from 2.42 on this address is another route
             raise Uncertain(errors.Unaddressable("servers from 2.42 on have no address for a query of protections"))
         found: dict[str, Any] = {}
         left_out: dict[str, errors.Dhis2kvError] = {}
@@ -284,41 +252,6 @@ class Reader:
         for key in hidden:
             del found[key]
         return _joined([Found(found, left_out), self._singly(names, hidden, texts)])
-
-    def _batches(self, names: Names, query: Query, wanted: set[str] | None) -> Iterator[wire.Batch]:
-        """What the server answers to a query, some entries at a time; ``Uncertain`` as ``_query`` says."""
-        marked = wire.Marked.of(query)
-        try:
-            reply = self._server.call("GET", *names, query=marked.query.text)
-        except errors.Rejected as error:
-            raise Uncertain(error) from error  # a hidden namespace; the listing says what there is
-        text, unclear = reply.text, reply.error(errors.ServerError, "the server's answer to a query cannot be read")
-        del reply  # a large answer is not held twice
-        try:
-            batches = marked.batches(text) if marked.mark in text else self._unmarked(names, text, wanted)
-            for batch in batches:
-                if wanted is not None and not wanted.issuperset(batch.keys):
-                    raise ValueError("entries that were not asked for")
-                yield batch
-        except ValueError as cause:
-            unclear.__cause__ = cause
-            raise Uncertain(unclear, _listing(text)) from cause
-
-    def _unmarked(self, names: Names, text: str, wanted: set[str] | None) -> Iterator[wire.Batch]:
-        """The entries of an answer that has no marks, for whatever reason; ``ValueError`` where they are not certain.
-
-        They are where no key holds a quotation mark, which the listing tells, or the query's filter.
-        """
-        found = dict(wire.entries(text))
-        if len(found) > 1 and wanted is None:
-            try:
-                listed = set(self.keys(names))
-            except errors.KeyNotFound:
-                raise ValueError("the namespace is not there any more") from None
-            if not found.keys() <= listed or any('"' in key for key in listed):
-                raise ValueError("other keys than those in the listing")
-        if found:
-            yield wire.Batch(list(found), list(found.values()))
 
     def _not_stored_nulls(self, names: Names, query: Query, nulls: list[str]) -> list[str]:
         """Which of these keys may hold more than null: a bulk read shows encrypted entries so, too."""
@@ -396,17 +329,6 @@ def told(names: Names, found: Found) -> dict[str, Any]:
 def _absent(error: errors.KeyNotFound, names: Names) -> errors.KeyNotFound:
     """The absence of an entry, where its whole namespace is absent."""
     return errors.KeyNotFound(names[-1], **{**error.__dict__, "namespace": names[-2]})
-
-
-def _listing(text: str) -> list[str] | None:
-    """The names in a listing of keys, which servers without queries answer; None for anything else."""
-    if text[:200].lstrip()[1:].lstrip()[:1] != '"':
-        return None  # not even the beginning of one
-    try:
-        names = wire.loads(text)
-    except ValueError:
-        return None
-    return names if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
 
 
 def _url_fulls(keys: Iterable[str]) -> list[list[str]]:

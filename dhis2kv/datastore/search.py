@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dhis2kv import errors, wire
-from dhis2kv.datastore.reading import Found, Reader, Uncertain, told
+from dhis2kv.datastore.asking import Uncertain
+from dhis2kv.datastore.reading import Found, Reader, told
 from dhis2kv.datastore.server import Names, Server
 from dhis2kv.wire.conditions import KEY, Condition, parsed, parsed_path, spelled
 from dhis2kv.wire.filters import Plan, fields_of, planned

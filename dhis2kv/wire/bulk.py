@@ -136,7 +136,7 @@ class Marked:
 # Possessive, or a match would take a hundred bytes for each character of a text.
 _OPEN = re.compile(r"\s*+\[")
 _CLOSED = re.compile(r"\s*+\]\s*+$")
-_ENTRY = re.compile(r'\s*+\{\s*+"key"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+,\s*+"\w++"\s*+:\s*+', re.S)
+_ENTRY = re.compile(r'\s*+\{\s*+"key"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+,\s*+"value"\s*+:\s*+', re.S)
 _CLOSE = re.compile(r"\s*+\}\s*+(,|\]\s*+$)")
 
 

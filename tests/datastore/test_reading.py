@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 import responses
 
-from dhis2kv import Forbidden, InvalidKey, ServerError, Store
+from dhis2kv import Forbidden, InvalidKey, Query, ServerError, Store
 from dhis2kv.emulator import Emulator
 from tests.conftest import connect, sent
 
@@ -126,6 +126,16 @@ def test_an_answer_that_cannot_be_trusted(answer):
         f"{BULK}/gone", status=404, json={"httpStatusCode": 404, "message": "Key 'gone' not found in namespace 'app'"}
     )
     assert Store(URL)["app"].copy() == {"a": 1, "b": [2]}
+
+
+@responses.activate
+@pytest.mark.parametrize("fields", ["", "name", "name,a.b"])
+@pytest.mark.parametrize("answer", ['[{"key":"a"}]', '[{"key":"a","name":1}]', '[{"key":"a","value":1}]', "{}", "[1]"])
+def test_rows_without_the_member_that_was_asked_for(fields, answer):
+    """A query whose answer does not repeat its mark raises an error; it is never taken for rows."""
+    responses.get(BULK, body=answer, content_type="application/json")
+    with pytest.raises(ServerError, match="answer to a query cannot be read"):
+        Store(URL).datastore.query("app", Query(fields=fields))
 
 
 @responses.activate

@@ -135,6 +135,7 @@ def test_an_answer_without_marks():
         '[{"key":"a"}]',
         '["a","b"]',
         '[{"key":"a","value":nil}]',
+        '[{"key":"a","name":1}]',
         '[{"key":"a","value":[1}]',
         "{}",
         "",
