@@ -112,11 +112,21 @@ def _prepared(version: str, db: str | None, superuser: str, users: Iterable[str]
 
 def _read_json(file: str) -> Any:
     try:
-        return json.loads(Path(file).read_text(encoding="utf-8-sig"))
+        return json.loads(Path(file).read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except OSError as error:
         raise ValueError(f"The seed {file} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise ValueError(f"The seed {file} is no JSON: {error}.") from error
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names stand once each: the last of two would win in silence."""
+    found: dict[str, Any] = {}
+    for name, value in members:
+        if name in found:
+            raise ValueError(f"the name {name!r} stands twice in one object")
+        found[name] = value
+    return found
 
 
 def load_seed(emulator: Emulator, seed: Any, *, superuser: str, texts: bool = False) -> None:
@@ -127,21 +137,23 @@ def load_seed(emulator: Emulator, seed: Any, *, superuser: str, texts: bool = Fa
     Raises ``ValueError`` for another form: what is meant to be encrypted must not be stored in plain. ``texts`` says
     that values are JSON texts.
     """
-    stores = {"dataStore", "userDataStore"}
-    if _object(seed).get("dhis2kv") != 1 or not seed.keys() <= {"dhis2kv", "encrypted", *stores}:
+    owners = {"dataStore": None, "userDataStore": superuser}
+    if _object(seed).get("dhis2kv") != 1 or not seed.keys() <= {"dhis2kv", "encrypted", *owners}:
         raise ValueError(_NO_EXPORT)
     encrypted = _object(seed.get("encrypted", {}))
-    if not encrypted.keys() <= stores:
+    if not encrypted.keys() <= owners.keys():
         raise ValueError(_NO_EXPORT)
-    for store, user in (("dataStore", None), ("userDataStore", superuser)):
-        hidden = {ns: frozenset(keys) for ns, keys in _object(encrypted.get(store, {})).items()}
-        for namespace, keys in hidden.items():
-            if unknown := keys - _object(_object(seed.get(store, {})).get(namespace, {})).keys():
+    held = {store: {ns: _object(entries) for ns, entries in _object(seed.get(store, {})).items()} for store in owners}
+    secret = {store: {ns: set(keys) for ns, keys in _object(marks).items()} for store, marks in encrypted.items()}
+    for store, marks in secret.items():
+        for namespace, keys in marks.items():
+            if unknown := keys - held[store].get(namespace, {}).keys():
                 raise ValueError(f"The seed has no entry {namespace}/{min(unknown)} in {store} to be encrypted.")
-        for namespace, entries in _object(seed.get(store, {})).items():
-            secret = hidden.get(namespace, frozenset())
+    for store, user in owners.items():
+        for namespace, entries in held[store].items():
+            marked = secret.get(store, {}).get(namespace, set())
             for wanted in (False, True):
-                chosen = {key: value for key, value in _object(entries).items() if (key in secret) is wanted}
+                chosen = {key: value for key, value in entries.items() if (key in marked) is wanted}
                 emulator.load({namespace: chosen}, user=user, encrypted=wanted, replace=False, texts=texts)
 
 

@@ -31,9 +31,15 @@ A file is JSON, one entry a line, and can be read and edited by hand::
     }
 
 ``encrypted`` names the entries that the server keeps encrypted. Their values stand in the file like all others, so keep
-it as safe as the server. All but ``"dhis2kv": 1`` may be missing.
+it as safe as the server. All but ``"dhis2kv": 1`` may be missing. What else a file holds is an error with its place, as
+is a mark of an entry that is not there, and a name that stands twice.
 
-It may import the library up to the store. ``reading``, ``file``, ``changes`` and ``comparing`` each do one of these.
+Numbers keep every digit. For what is larger than memory there are ``Export`` (a file that is read as often as need be)
+and ``Changes`` of ``planned`` (a plan that is kept on the disk). ``dhis2kv.snapshot.folder`` keeps namespaces in a
+folder.
+
+It may import the library up to the store. ``reading``, ``file``, ``changes`` and ``comparing`` each do one of these,
+and ``folder`` does it with one file a key.
 """
 
 from __future__ import annotations

@@ -153,12 +153,26 @@ def test_seeded_secret_is_encrypted(emulator: Emulator) -> None:
         {"dhis2kv": 1, "dataStore": [1]},
         {"dhis2kv": 1, "dataStore": {"app": 5}},
         {"dhis2kv": 1, "encrypted": ["app"]},
+        {"dhis2kv": 1, "datastore": {"app": {"k": 1}}},
+        {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "encrypt": {"dataStore": {"app": ["k"]}}},
+        {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "encrypted": {"datastore": {"app": ["k"]}}},
     ],
 )
 def test_other_json_is_no_seed(emulator: Emulator, seed: object) -> None:
     """A file that is no export is refused in a sentence that shows the form of one."""
     with pytest.raises(ValueError, match=r'no export.*"dhis2kv": 1, "dataStore": \{"NAMESPACE": \{"KEY": VALUE'):
         load_seed(emulator, seed, superuser="admin")
+
+
+@pytest.mark.parametrize("marks", [{"app": ["other"]}, {"other": ["k"]}])
+def test_a_mark_of_nothing_is_no_seed(emulator: Emulator, marks: object) -> None:
+    """A mark that names no entry is refused, before anything is stored in plain that was meant to be encrypted."""
+    seed = {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "encrypted": {"dataStore": marks}}
+    with pytest.raises(ValueError, match="to be encrypted"):
+        load_seed(emulator, seed, superuser="admin")
+    with emulator.session() as session:
+        session.auth = ("admin", "district")
+        assert session.get("http://x/api/dataStore").json() == []
 
 
 def test_account_without_password_is_refused() -> None:
@@ -178,12 +192,15 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
     """A port in use, a seed that is missing or no JSON, and a file that is no database: each is told in a sentence."""
     text = tmp_path / "text"
     text.write_text("no database and no JSON " * 100, encoding="utf-8")
+    twice = tmp_path / "twice"
+    twice.write_text('{"dhis2kv": 1, "dataStore": {"app": {"a": 1}, "app": {"b": 1}}}', encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(ValueError, match="Choose another port"):
             serve_forever(port=taken.getsockname()[1])
         for options, words in (
             ({"db": str(text)}, "cannot be used as a database"),
             ({"seed": str(text)}, "is no JSON"),
+            ({"seed": str(twice)}, "'app' stands twice"),
             ({"seed": str(tmp_path / "missing")}, "cannot be read"),
         ):
             with pytest.raises(ValueError, match=words):
