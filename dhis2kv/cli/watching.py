@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from dhis2kv import errors, wire
 from dhis2kv.cli.connection import namespace_argument, with_store
-from dhis2kv.cli.output import compact, put, say
+from dhis2kv.cli.output import compact, put
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
+
+
+_WORDS = {"added": "created", "changed": "updated", "removed": "deleted"}
 
 
 @click.command()
@@ -29,36 +29,10 @@ def watch(store: Store, namespace: str, key: str | None, interval: float) -> Non
     Compares values, for a server does not change an entry's date when it is updated: one bulk read each time.
     """
     with suppress(KeyboardInterrupt):  # the way to end it
-        _follow(store, namespace, key, interval)
-
-
-def _follow(store: Store, namespace: str, key: str | None, interval: float) -> None:
-    before = _look(store, namespace, key)
-    while True:
-        time.sleep(interval)
-        try:
-            now = _look(store, namespace, key)
-        except (errors.ServerError, errors.Unreachable, errors.TimedOut) as error:
-            say(f"{error}; it is asked again")
-            continue
-        for change in _changed(before, now):
+        for change in store[namespace].watch(every=interval, keys=None if key is None else [key]):
             seen = datetime.now(UTC).isoformat(timespec="seconds")
-            put(compact({"seen": seen, "namespace": namespace, **change}))
-        before = now
-
-
-def _look(store: Store, namespace: str, key: str | None) -> dict[str, Any]:
-    return store[namespace].copy() if key is None else store[namespace].get_many([key])
-
-
-def _changed(before: dict[str, Any], now: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for key in sorted(before.keys() | now.keys()):
-        if key not in now:
-            yield {"key": key, "change": "deleted"}
-        elif key not in before:
-            yield {"key": key, "change": "created", "value": now[key]}
-        elif not wire.same(before[key], now[key]):
-            yield {"key": key, "change": "updated", "value": now[key]}
+            told = {"seen": seen, "namespace": namespace, "key": change.key, "change": _WORDS[change.kind]}
+            put(compact(told if change.kind == "removed" else {**told, "value": change.new}))
 
 
 COMMANDS = (watch,)

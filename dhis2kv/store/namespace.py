@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from dhis2kv import errors, wire
 from dhis2kv.datastore import Metadata, Progress, Sharing, no_sharing
 from dhis2kv.store.entries import Entries, V, as_dict
+from dhis2kv.store.watching import Watch
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -37,6 +38,23 @@ class Namespace(Entries[V], MutableMapping[str, V]):
     ``store.namespace(name, model=Settings)`` is a ``Namespace[Settings]``: what it gives are instances, and what it
     takes, too. Stored values that do not fit are ``Unfit``.
     """
+
+    def watch(self, *, every: float = 30.0, keys: Iterable[str] | None = None) -> Watch[V]:
+        """What changes from now on, in the whole namespace or in these keys: ``for change in ns.watch(): ...``.
+
+        Each ``change`` has a ``.kind`` (``"added"``, ``"changed"``, ``"removed"``), ``.key``, ``.old`` and ``.new``.
+        Looks every so many seconds, for one bulk read, past the cache, and compares values, for a server does not
+        change an entry's date when it is updated; what is there for less than that long may be missed. It goes on until
+        its ``close()`` is called, or something else than an outage is raised; outages are told in the log.
+        """
+        wanted = None if keys is None else list(keys)
+
+        def look() -> dict[str, Any]:
+            if wanted is None:
+                return self._datastore.get_all(self._name, user=self._is_user)
+            return self._datastore.get_many(self._name, wanted, user=self._is_user)
+
+        return Watch(f"{self._store._kind}/{self._name}", look, self._loaded, every)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
