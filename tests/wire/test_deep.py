@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from dhis2kv import errors, wire
 from dhis2kv.wire import deep
 
 from .test_values import values
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 
 def nested(levels, inner="1", before="[", after="]"):
@@ -72,6 +75,26 @@ def test_depth_is_no_matter_of_the_stack(levels, frames):
                 from_frames_down(frames, lambda value=value: wire.dumps(value))
         else:
             assert wire.same(wire.loads(from_frames_down(frames, lambda value=value: wire.dumps(value))), value)
+
+
+def test_what_live_servers_store_is_read():
+    """Every value that servers were seen to store is read, but for one; all spellings of one are the same."""
+    texts = {}
+    for name in ("global-deep", "global-numbers"):
+        for exchange in json.loads((RECORDINGS / f"{name}.json").read_text())["exchanges"]:
+            request = exchange["request"]
+            if request["method"] == "PUT":
+                texts[request["target"]] = [request["body"]]
+            elif request["method"] == "GET" and request["target"] in texts:
+                texts[request["target"]] += [reply["body"] for reply in exchange["replies"]]
+    beyond = {"/api/dataStore/app/n10"}  # more than any float, and a half
+    for target in texts.keys() - beyond:
+        first, *others = map(wire.loads, texts[target])
+        assert all(wire.same(first, other) for other in others)
+    for text in [text for target in beyond for text in texts[target]]:
+        with pytest.raises(errors.Unreadable, match="not whole"):
+            wire.loads(text)
+    assert len(texts) > 12
 
 
 def test_beyond_all_bounds():

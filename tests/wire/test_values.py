@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dhis2kv import errors, wire
+from dhis2kv.wire.values import _spelled as spelled
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -108,3 +109,34 @@ def test_when_values_are_the_same(a, b, equal):
     assert wire.same(a, b) is equal
     assert wire.same(b, a) is equal
     assert wire.same([a], [b]) is equal
+
+
+@given(values)
+def test_both_ways_of_writing_agree(value):
+    """Piece by piece the same text comes out as at once, where no number has an exponent."""
+    pieces = "".join(spelled(value))
+    assert wire.same(wire.loads(pieces), value)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if not re.search(r"\d[eE]", re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)):
+        assert wire.dumps(value) == pieces == text
+
+
+def recursively_same(a, b):
+    """What the same JSON is, said as briefly as can be."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(recursively_same(a[name], b[name]) for name in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(recursively_same, a, b))
+    kinds = [bool if isinstance(x, bool) else float if isinstance(x, int | float) else type(x) for x in (a, b)]
+    return kinds[0] is kinds[1] and a == b
+
+
+leaves = st.sampled_from([None, True, False, 0, 1, 0.0, 1.0, "", "1", (), [], {}])
+likely = st.recursive(leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner))
+
+
+@given(likely, likely)
+def test_same_is_what_it_says(a, b):
+    """Two values are the same where their kinds, members and items are, whatever the way of finding out."""
+    assert wire.same(a, b) is wire.same(b, a) is recursively_same(a, b)
+    assert wire.same([a, {"x": b}], ([a, {"x": b}][0], {"x": b}))
