@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,21 +15,21 @@ from dhis2kv.emulator import Emulator
 from tests.conftest import connect
 from tests.snapshot.conftest import entries
 
-KILLS = 3  # of each command
+KILLS = 2  # of each command
 SECRETS = [f"s{number}" for number in range(4)]
 
 
 class Deadly(deque):
     """A log of requests that kills the process that sent the one with a certain number."""
 
-    def __init__(self, number):
+    def __init__(self, number, signal=signal.SIGKILL):
         super().__init__(maxlen=0)
-        self.left, self.process = number, None
+        self.left, self.process, self.signal = number, None, signal
 
     def append(self, record):
         self.left -= 1
         if self.left == 0 and self.process:
-            os.kill(self.process.pid, signal.SIGKILL)
+            os.kill(self.process.pid, self.signal)
 
 
 @pytest.fixture
@@ -170,3 +171,18 @@ def test_push_survives_kills(served, tmp_path):
     check(served, served.url, tmp_path, "push config --delete --yes", end, prepare)
     run(served.url, tmp_path, "status config")
     assert sorted(path.name for path in (tmp_path / "config" / ".dhis2kv").iterdir()) == ["dataStore", "server.json"]
+
+
+def test_an_interrupt_says_how_far_it_came(served, tmp_path):
+    """Ctrl-C in the midst of an import ends it with a sentence; run again, it ends as if nothing had happened."""
+    held = {"app": {f"k{number:03}": number for number in range(200)}}
+    (tmp_path / "x.json").write_text(json.dumps({"dhis2kv": 1, "dataStore": held}))
+    served.log = Deadly(50, signal.SIGINT)
+    process = served.log.process = start(served.url, tmp_path, "import x.json")
+    said, _ = process.communicate()
+    assert process.returncode == 1
+    done = int(re.search(f"Interrupted: ([0-9]+) of 200 changes on {served.url} are made. Run it again", said)[1])
+    assert 0 < done < 200
+    served.log = deque(maxlen=0)
+    run(served.url, tmp_path, "import x.json")
+    assert connect(served)["app"] == held["app"]
