@@ -7,7 +7,7 @@ Models of pydantic are an extra, and loaded when the first one is used.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from dhis2kv import errors, wire
@@ -216,11 +216,18 @@ def _merged_items(stored: list[Any], before: list[Any], after: list[Any]) -> lis
     ]
 
 
-def misfits(values: Mapping[str, Any], model: Any) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-    """Each key whose value does not fit a model, with what does not: ``loc``, the path, and ``msg``."""
+def check(model: Any) -> Callable[[Mapping[str, Any]], Iterator[tuple[str, list[dict[str, Any]]]]]:
+    """What finds each key whose value does not fit a model, with what does not: ``loc``, the path, and ``msg``.
+
+    Raises as ``Models`` does for what is no model.
+    """
     fitting = _model(model)
-    for key, value in values.items():
-        try:
-            fitting.load(value)
-        except _Misfit as misfit:
-            yield key, misfit.details
+
+    def misfits(values: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        for key, value in values.items():
+            try:
+                fitting.load(value)
+            except _Misfit as misfit:
+                yield key, misfit.details
+
+    return misfits

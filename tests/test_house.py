@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "testing": TESTING,
     "pytest_plugin": TESTING,
     "demo": {"store", "testing", "audit"},
-    "cli": LIBRARY | {"audit", "snapshot", "emulator", "demo", "mcp"},
+    "cli": LIBRARY | {"models", "audit", "snapshot", "emulator", "demo", "mcp"},
     "mcp": LIBRARY | {"snapshot"},
     "__main__": {"cli"},
 }

@@ -2,8 +2,8 @@
 
 ``connection`` finds the server and the account, ``values`` and ``files`` read what is given, ``output`` prints,
 ``carrying`` carries out plans, and the commands are in ``entries`` (one entry or the names of many), ``finding``,
-``access`` (who may read), ``many`` (whole namespaces), ``folders``, ``watching`` and ``servers``. Modules that load
-``requests`` are imported where they are needed, for ``--help`` and completion should not wait for them.
+``checking``, ``access`` (who may read), ``many`` (whole namespaces), ``folders``, ``watching`` and ``servers``. Modules
+that load ``requests`` are imported where they are needed, for ``--help`` and completion should not wait for them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dhis2kv import __version__
 from dhis2kv.cli import (  # bash is there for click to find
     access,
     bash,  # noqa: F401
+    checking,
     entries,
     finding,
     folders,
@@ -78,6 +79,7 @@ def cli(context: click.Context) -> None:
 for _command in (
     *entries.COMMANDS,
     *finding.COMMANDS,
+    *checking.COMMANDS,
     *access.COMMANDS,
     *many.COMMANDS,
     *folders.COMMANDS,
