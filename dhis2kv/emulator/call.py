@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +17,16 @@ from .storage import Storage, TextCache
 _MEDIA_TYPE = re.compile(r"\s*([^\s/;,]+)/([^\s/;,]+)\s*((?:;[^,]*)?)")
 
 
+@functools.lru_cache(100)
 def _charset(content_type: str) -> str:
     """Python's name for the charset of a media type; raises LookupError where it has none for it."""
     found = re.search(r";\s*charset\s*=\s*\"?([^\s;\"]+)", content_type, re.I)
     return codecs.lookup(found[1]).name if found else "utf-8"
+
+
+@functools.lru_cache(100)
+def _ranges(accept: str) -> list[tuple[str, str]]:
+    return [(kind, subtype.lower()) for kind, subtype, _ in _MEDIA_TYPE.findall(accept)]
 
 
 @dataclass
@@ -100,9 +107,8 @@ class Call:
         """Whether the client takes a media type."""
         if self.forced:
             return (kind, subtype) == ("application", self.forced)
-        accept = self.headers.get("accept", "").strip() or "*/*"
-        ranges = _MEDIA_TYPE.findall(accept)
-        return any(k in ("*", kind) and s.lower() in ("*", subtype) for k, s, _ in ranges)
+        ranges = _ranges(self.headers.get("accept", "").strip() or "*/*")
+        return any(k in ("*", kind) and s in ("*", subtype) for k, s in ranges)
 
     def check_content_type(self) -> None:
         """Refuse a body that is not announced as JSON."""

@@ -86,7 +86,8 @@ class Core:
         return delivery
 
     def _record(self, request: Request, status: int | None, account: str | None) -> None:
-        record = LogRecord(request.method, request.target, dict(request.pairs()), request.body, status, account)
+        headers = dict(request.headers)
+        record = LogRecord(request.method, request.target, headers, request.body, status, account)
         with self._lock:
             self.requests += 1
             self.log.append(record)

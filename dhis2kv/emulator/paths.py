@@ -78,6 +78,8 @@ def _check_tomcat(path: str, query: str, profile: Profile) -> None:
 
 
 def _leaves_root(path: str) -> bool:
+    if ".." not in path and "%2" not in path:  # nearly always
+        return False
     depth = 0
     for segment in path.split("/"):
         name = segment.split(";")[0].replace("%2e", ".").replace("%2E", ".")
