@@ -23,6 +23,8 @@ _LOWEST = -LARGEST_INTEGER
 _PLAIN = frozenset((str, bool, type(None)))
 _SCALARS = _PLAIN | {int}
 _COMPARED = _SCALARS | {float}
+_LISTS = (list, tuple)
+_ABSENT: Any = object()
 ENCRYPTABLE_BYTES = 159  # of JSON in UTF-8
 
 
@@ -198,27 +200,35 @@ def same(a: Any, b: Any) -> bool:
 
     Compares values and not texts, for the server changes spelling and member order at will.
     """
-    pairs = iter([(a, b)])
-    todo: list[Iterator[tuple[Any, Any]]] = []  # not by recursion: values may be nested deeper than Python's stack
-    while True:
-        for one, other in pairs:
-            kind = type(one)
-            if kind is type(other) and kind in _COMPARED:
-                if one != other:
-                    return False
-            elif isinstance(one, dict) and isinstance(other, dict):
-                if one.keys() != other.keys():
-                    return False
-                todo.append(zip(one.values(), map(other.__getitem__, one), strict=True))
-            elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
-                if len(one) != len(other):
-                    return False
-                todo.append(zip(one, other, strict=True))
-            elif not _is_same_scalar(one, other):
+    todo = [(a, b)]  # not by recursion: values may be nested deeper than Python's stack
+    while todo:
+        a, b = todo.pop()
+        if isinstance(a, dict) and isinstance(b, dict):
+            if len(a) != len(b):
                 return False
-        if not todo:
-            return True
-        pairs = todo.pop()
+            for name, one in a.items():
+                other = b.get(name, _ABSENT)
+                kind = type(one)
+                if kind is type(other) and kind in _COMPARED:
+                    if one != other:
+                        return False
+                elif other is _ABSENT:
+                    return False
+                else:
+                    todo.append((one, other))
+        elif isinstance(a, _LISTS) and isinstance(b, _LISTS):
+            if len(a) != len(b):
+                return False
+            for one, other in zip(a, b, strict=True):
+                kind = type(one)
+                if kind is type(other) and kind in _COMPARED:
+                    if one != other:
+                        return False
+                else:
+                    todo.append((one, other))
+        elif not _is_same_scalar(a, b):
+            return False
+    return True
 
 
 def _is_same_scalar(a: Any, b: Any) -> bool:
