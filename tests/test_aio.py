@@ -2,13 +2,14 @@
 
 import asyncio
 import inspect
+import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dhis2kv import Datastore, KeyNotFound, Query, Store, where
+from dhis2kv import Datastore, KeyExists, KeyNotFound, Query, Sharing, Store, where
 from dhis2kv.aio import AsyncDatastore
 from dhis2kv.emulator import Emulator
 from tests.conftest import connect, sent
@@ -22,8 +23,12 @@ REFERENCE = [
     "delete(self, namespace, key, *, user=False)",
     "delete_namespace(self, namespace, *, user=False)",
 ]
-BULK = ["get_all", "get_many", "find", "query", "set_many", "replace", "delete_many"]
-NAMES = [line.partition("(")[0] for line in REFERENCE] + BULK
+# What the accessor has, in its order, but for what sends nothing.
+NAMES = [
+    name
+    for name, member in vars(Datastore).items()
+    if inspect.isfunction(member) and not name.startswith("_") and name not in ("of", "dumps", "check_writable")
+]
 
 
 @pytest.fixture
@@ -56,8 +61,8 @@ def test_a_method_is_the_synchronous_one_but_awaitable(name):
 
 
 def test_there_is_nothing_else():
-    """The awaitable accessor has the reference's methods and those for many entries."""
-    assert [name for name in vars(AsyncDatastore) if not name.startswith("_")] == NAMES
+    """The awaitable accessor has all that the accessor has, and nothing else."""
+    assert [name for name in vars(AsyncDatastore) if not name.startswith("_")] == ["of", *NAMES]
 
 
 @pytest.mark.parametrize("user", [False, True], ids=["dataStore", "userDataStore"])
@@ -82,6 +87,16 @@ def test_each_method_does_its_work(store, user, of):
         await datastore.set_many("app", {"b": 2, "c": 3}, progress=progress, **at)
         assert await datastore.get_many("app", iter(["c", "absent", "b"]), **at) == {"c": 3, "b": 2}
         assert await datastore.query("app", Query(filters=("_:eq:b",)), **at) == [{"key": "b", "value": 2}]
+        assert json.loads(await datastore.query_text("app", Query(filters=("_:eq:b",)), **at)) == [
+            {"key": "b", "value": 2}
+        ]
+        assert await datastore.get_text("app", "b", **at) == "2"
+        with pytest.raises(KeyExists):
+            await datastore.create("app", "b", 3, **at)
+        await datastore.patch("app", "a", "n", 2, **at)
+        await datastore.roll("app", "list", 1, 2, **at)
+        assert await datastore.get_many("app", ["a", "list"], **at) == {"a": {"n": 2}, "list": [1]}
+        await datastore.delete("app", "list", **at)
         assert await datastore.list_keys("app", **at) == ["a", "b", "c"]
         await datastore.delete_many("app", ["b", "c"], progress=progress, **at)
         await datastore.replace("app", {"d": 4}, **at)
@@ -90,9 +105,65 @@ def test_each_method_does_its_work(store, user, of):
         await datastore.delete_namespace("app", **at)
         with pytest.raises(KeyNotFound):
             await datastore.get("app", "d", **at)
+        assert (await datastore.account())["username"] == "admin"
+        assert (await datastore.version())[:2] == (2, 42)
 
     asyncio.run(scenario())
     assert calls == [(1, 2), (2, 2)] * 2
+
+
+def test_who_may_read_it(emulator, store):
+    """Metadata, sharing and protections are those of the accessor; what is created can be closed."""
+    emulator.add_user("alice", "Alice_pw_1!")
+    datastore = AsyncDatastore(store)
+
+    async def scenario():
+        closed = Sharing.private()
+        await datastore.set("app", "set", 1, sharing=closed)
+        await datastore.create("app", "created", 1, sharing=closed)
+        await datastore.set_many("app", {"many": 1}, sharing=closed)
+        await datastore.roll("app", "rolled", 1, 2, sharing=closed)
+        await datastore.replace("other", {"replaced": 1}, sharing=closed)
+        for name, key in [
+            ("app", "set"),
+            ("app", "created"),
+            ("app", "many"),
+            ("app", "rolled"),
+            ("other", "replaced"),
+        ]:
+            assert (await datastore.sharing(name, key)).public == closed.public
+        await datastore.share("app", "set", users={"alice": "r"})
+        await datastore.share_many("app", ["created", "many"], public="r")
+        assert (await datastore.metadata("app", "set")).sharing == store.datastore.sharing("app", "set")
+        assert (await datastore.sharing("app", "many")) == store.datastore.sharing("app", "created")
+        assert "alice" in (await datastore.sharing("app", "set")).users
+        assert await datastore.protections() == store.datastore.protections()
+
+    asyncio.run(scenario())
+
+
+def test_another_accounts_own_store(emulator, store):
+    """``of`` is not awaited, for it sends nothing; ``user=True`` is then that account's own store."""
+    emulator.add_user("alice", "Alice_pw_1!")
+    emulator.put("app", "k", "of alice", user="alice")
+    assert asyncio.run(AsyncDatastore(store).of("alice").get("app", "k", user=True)) == "of alice"
+
+
+def test_async_with_closes_the_connections():
+    """At the end of ``async with`` the server has no connection left, and a later call opens a new one."""
+    with Emulator().serve() as server:
+        store = Store(server.url, ("admin", "district"))
+
+        async def scenario():
+            async with AsyncDatastore(store) as datastore:
+                assert await datastore.list_namespaces() == []
+                assert len(server._server._open) == 1
+            while server._server._open:
+                await asyncio.sleep(0)
+            assert await datastore.list_namespaces() == []
+
+        asyncio.run(asyncio.wait_for(scenario(), 60))
+        store.close()
 
 
 @pytest.mark.parametrize("name", ["set", "set_many", "replace"])

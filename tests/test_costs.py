@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from dhis2kv import KeyNotFound, Store
+from dhis2kv import KeyNotFound, Sharing, Store
 from dhis2kv.emulator import Emulator
 
 from .conftest import connect, sent
@@ -104,6 +104,38 @@ def test_the_first_update_of_the_user_store(release):
     many = connect(emulator).user["app"]
     assert methods(lambda: many.update(dict.fromkeys("ab", 5))).count("GET") == 1
     assert ns.copy() == {"a": 5, "b": 5}
+
+
+@pytest.mark.parametrize("version", ["2.40", "2.41", "2.42", "2.44"])
+def test_who_may_read(emulator, store):
+    """Telling costs one, and one for each name not met before; changing three, and one for each name; see README."""
+    emulator.add_user("alice", "Alice_pw_1!")
+    emulator.add_group("Editors", ["alice"])
+    assert store.version
+    ns, private = store["app"], store.namespace("private", sharing=Sharing.private())
+
+    def count(act):
+        sent(emulator)
+        act()
+        return len(sent(emulator))
+
+    ns.update(a=1, b=2, c=3)
+    assert count(lambda: ns.metadata("a")) == 2  # the zone
+    assert count(lambda: ns.metadata("a")) == 1
+    assert count(lambda: ns.sharing("a")) == 1
+    assert count(lambda: ns.share("a", public="r")) == 3
+    assert count(lambda: ns.share("a", public="r")) == 1
+    assert count(lambda: ns.share("a", users={"alice": "r"}, groups={"Editors": "rw"})) == 5
+    assert count(lambda: ns.share_many(["b", "c"], users={"alice": "r"})) == 7
+    assert count(lambda: ns.sharing("a")) == 3
+    assert count(lambda: ns.sharing("a")) == 1
+    assert count(lambda: private.__setitem__("k", 1)) == 5
+    assert count(lambda: private.__setitem__("k", 2)) == 3
+    assert count(lambda: private.add("l", 1)) == 5
+    assert count(lambda: ns.set("e", 1, encrypt=True)) == 1
+    assert count(lambda: ns.set("e", 2, encrypt=True)) == 4
+    assert count(lambda: ns.set("b", 2, encrypt=True)) == (9 if store.version < (2, 41) else 7)
+    assert count(lambda: store.protections()) == (0 if store.version < (2, 42) else 1)
 
 
 def test_keys(cost):

@@ -243,13 +243,13 @@ def test_a_version_that_is_not_told_counts_as_affected(info, caplog):
     """Then the entry is deleted and created anew, and the version is not asked for again; a warning is logged."""
     with responses.RequestsMock() as mocked:
         there = {"httpStatusCode": 409, "message": "Key 'cfg' already exists in namespace 'app'"}
-        done = {"httpStatusCode": 201, "status": "OK", "message": "done"}
+        created, deleted = ({"httpStatusCode": status, "status": "OK", "message": "done"} for status in (201, 200))
         url = f"{SERVER}/api/userDataStore/app/cfg"
         asked = mocked.get(f"{SERVER}/api/system/info", **{"content_type": "application/json"} | info)
         for _ in range(2):
             mocked.post(url, status=409, json=there)
-            mocked.delete(url, json=done)
-            mocked.post(url, status=201, json=done)
+            mocked.delete(url, json=deleted)
+            mocked.post(url, status=201, json=created)
         ns = Store(SERVER, ("a", "b")).user["app"]
         ns["cfg"] = 1
         ns["cfg"] = 2

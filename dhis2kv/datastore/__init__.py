@@ -143,7 +143,7 @@ class Datastore:
 
         With ``encrypt=True`` the entry is created encrypted, for one request. An existing one that is encrypted already
         is encrypted anew where it lies on servers up to 2.40, if a bulk read tells that it is. Any other is deleted and
-        created, with the sharing that it had, for four requests, and seven where that is not DHIS2's default, for a
+        created, with the sharing it had, for four requests, and seven to nine where that is not DHIS2's default, for a
         server from 2.41 on that is told to update an encrypted entry keeps the old value and lays the new one open.
         That is not atomic: readers may find nothing meanwhile, the new entry is open for the two requests until it is
         closed, and its owner is who wrote last. When one of the steps fails, the error says what the state is. Without
