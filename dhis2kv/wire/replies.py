@@ -209,8 +209,10 @@ def _is_answer(reply: Reply) -> bool:
         return True
     if reply.body:
         return "json" in reply.media_type
-    # Without a body comes only an entry without a value, and what 2.38 and 2.39 say of a namespace that they hide.
-    return reply.call.method == "GET" and reply.status == 200 and reply.media_type in ("", "application/json")
+    # Without a body comes only an entry without a value, which has no type either, and what 2.38 and 2.39 say to a
+    # query of a namespace that they hide, which has.
+    types = ("",) if len(reply.call.names) == 3 else ("", "application/json")
+    return reply.call.method == "GET" and reply.status == 200 and reply.media_type in types
 
 
 _UNKNOWN = ", and whether it is done is not known"

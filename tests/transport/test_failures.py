@@ -99,6 +99,18 @@ class TestTrouble:
             with pytest.raises(ServerError, match=r"0 bytes|not JSON"):
                 act()
 
+    @responses.activate
+    @pytest.mark.parametrize("kind", ["application/json", "application/json;charset=UTF-8", "text/plain"])
+    def test_an_entry_without_a_value_has_no_type(self, kind):
+        """An empty body with a type is nothing that DHIS2 answers to a read of an entry: pop deletes nothing by it."""
+        responses.get(ENTRY, body="", content_type=kind)
+        deletion = responses.delete(ENTRY, json={"httpStatusCode": 200, "status": "OK"})
+        namespace = Store(URL, retries=0)["app"]
+        for act in (lambda: namespace["k"], lambda: namespace.get("k", 1), lambda: namespace.pop("k")):
+            with pytest.raises(ServerError, match="0 bytes"):
+                act()
+        assert not deletion.call_count
+
     def test_numbers_beyond_python(self):
         """A number that Python would read as infinite, or as none, is an error and no value."""
         for text in ("1" * 400 + ".5", "NaN", "[-Infinity]"):

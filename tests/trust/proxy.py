@@ -35,7 +35,7 @@ ANSWERS = {
 # Who refuses by itself has passed nothing on.
 REFUSALS = {"429", "404 page", "403 page", "302 login", "301"}
 # What nobody can tell from a stored value, or from a HEAD's yes; a write's answer is told by its words.
-VALUES = {"json of somebody", "json that is none", "empty json", "no content"}
+VALUES = {"json of somebody", "json that is none", "no content"}
 
 
 def _double_length(reply):
