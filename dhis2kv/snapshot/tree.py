@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,36 +121,44 @@ class Tree:
                 if path.name == OWN and path.is_symlink():
                     raise BrokenFolder(f"{path}: it is a link, and what it leads to is none of this folder")
             found = self._named(self._place, "namespace")
-            self._spaces = {name: self._place / file_name for name, file_name in found}
+            self._spaces = {name: self._place / file_name for name, file_name in found.items()}
         return self._spaces
 
     def keys(self, namespace: str) -> dict[str, str]:
         """The name of the file of each key of a namespace."""
         place = self.namespaces().get(namespace)
-        return {} if place is None else dict(self._named(place, "key"))
+        return {} if place is None else self._named(place, "key")
 
-    def _named(self, place: Path, what: str) -> Iterator[tuple[str, str]]:
+    def _named(self, place: Path, what: str) -> dict[str, str]:
+        """The name of the file, or folder, of each name in a folder."""
         if place.is_symlink():
             raise BrokenFolder(f"{place}: it is a link, and what it leads to is none of this folder")
         if not place.is_dir():
-            return
+            return {}
         long = {filenames.encode(name): name for name in self._notes(place).get("names", [])}
         seen: dict[str, str] = {}
-        for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-            path, stem = place / entry.name, entry.name
-            if entry.name == NOTES or (entry.name.startswith(".") and not entry.name.endswith(SUFFIX)):
-                continue  # ours, or of an editor, of git, of the system
-            if entry.is_symlink() or entry.is_dir() is (what == "key"):
-                raise BrokenFolder(f"{path}: {'a file' if what == 'key' else 'a folder'} is expected for each {what}")
-            if what == "key":
-                stem = entry.name.removesuffix(SUFFIX)
-                if stem == entry.name:
-                    raise BrokenFolder(f"{path}: the name of a value's file is its key and {SUFFIX}")
-            name = self._decoded(path, stem, long, what)
-            if name in seen:
-                raise BrokenFolder(f"{path}: it means the {what} {name!r}, as {seen[name]} does")
-            seen[name] = entry.name
-            yield name, entry.name
+        with os.scandir(place) as entries:
+            for entry in entries:
+                name = self._name(place, entry, long, what)
+                if name in seen:
+                    both = f"{place / entry.name}: it means the {what} {name!r}"
+                    raise BrokenFolder(f"{both}, as {place / seen[name]} does")
+                if name is not None:
+                    seen[name] = entry.name
+        return seen
+
+    def _name(self, place: Path, entry: os.DirEntry[str], long: Mapping[str, str], what: str) -> str | None:
+        """The name that a file or folder means; None for one that is not about values."""
+        path, stem = place / entry.name, entry.name
+        if entry.name == NOTES or (entry.name.startswith(".") and not entry.name.endswith(SUFFIX)):
+            return None  # ours, or of an editor, of git, of the system
+        if entry.is_symlink() or entry.is_dir() is (what == "key"):
+            raise BrokenFolder(f"{path}: {'a file' if what == 'key' else 'a folder'} is expected for each {what}")
+        if what == "key":
+            stem = entry.name.removesuffix(SUFFIX)
+            if stem == entry.name:
+                raise BrokenFolder(f"{path}: the name of a value's file is its key and {SUFFIX}")
+        return self._decoded(path, stem, long, what)
 
     def _decoded(self, path: Path, stem: str, long: Mapping[str, str], what: str) -> str:
         if stem.startswith("."):
