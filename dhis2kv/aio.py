@@ -42,6 +42,9 @@ class AsyncDatastore:
     def __init__(self, datastore: Datastore | Store) -> None:
         self._datastore = datastore.datastore if isinstance(datastore, Store) else datastore
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {self._datastore!r}>"
+
     async def __aenter__(self) -> AsyncDatastore:
         return self
 

@@ -94,6 +94,12 @@ class Config(Mapping[str, Any]):
         self._due = 0.0
         self._callbacks: list[Callable[[frozenset[str]], object]] = []
 
+    def __repr__(self) -> str:
+        # Never the settings themselves, of which some may be secret.
+        source = repr(self._source) if isinstance(self._source, Namespace) else f"a {type(self._source).__name__}"
+        loaded = "not loaded yet" if self._data is None else f"{len(self._data)} settings"
+        return f"<{type(self).__name__} of {source}, {loaded}>"
+
     # --- looking ------------------------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:

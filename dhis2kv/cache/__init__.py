@@ -90,6 +90,10 @@ class Cache:
         self._reads = Reads(ttl, negative_ttl, stale_if_error, max_bytes, shared, self._clock, sleep, chance)
         _caches.add(self)
 
+    def __repr__(self) -> str:
+        place = "in this process" if self.backend is None else f"in a {type(self.backend).__name__}"
+        return f"<{type(self).__name__} for {self.ttl:g} seconds, up to {self.max_bytes} bytes, {place}>"
+
     def __reduce__(self) -> tuple[Callable[[], Cache], tuple[()]]:
         return partial(Cache, **self._settings), ()
 

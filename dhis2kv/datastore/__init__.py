@@ -71,6 +71,10 @@ class Datastore:
         self._searcher = Searcher(self._server, self._reader)
         self._parts = PartWriter(self._server, self._reader, self._creator, maker, self._writer)
 
+    def __repr__(self) -> str:
+        account = self.transport.account
+        return f"<{type(self).__name__} {self.transport.base}{f' as {account}' if account else ''}>"
+
     def of(self, username: str) -> Datastore:
         """The same accessor, whose ``user=True`` is the own store of another account; for superusers. Sends nothing.
 

@@ -47,6 +47,9 @@ class Emulator(Core):
         super().__init__(profile_of(version), db, clock, context_path)
         self.add_user("admin", "district", superuser=True)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of DHIS2 {self.version}, {self.requests} requests so far>"
+
     # Filling and watching
 
     @property

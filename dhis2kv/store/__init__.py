@@ -20,7 +20,8 @@ from dhis2kv.environment import variable
 from dhis2kv.models import Models
 from dhis2kv.releases import Version
 from dhis2kv.store.namespace import Namespace
-from dhis2kv.store.views import Snapshot
+from dhis2kv.store.prompt import offered
+from dhis2kv.store.views import Keys, Snapshot
 from dhis2kv.transport import MAX_BYTES, TIMEOUT, Transport
 
 __all__ = ["Namespace", "Store"]
@@ -278,7 +279,7 @@ class Store(Mapping[str, "Namespace[Any]"]):
 
     def keys(self) -> KeysView[str]:
         """The names, sorted; one request at first use."""
-        return KeysView(Snapshot(self._all))
+        return Keys(Snapshot(self._all))
 
     def values(self) -> ValuesView[Namespace[Any]]:
         """The namespaces; one request at first use."""
@@ -328,6 +329,10 @@ class Store(Mapping[str, "Namespace[Any]"]):
             shared = self._cache is not None and self._cache.backend is not None
             self._account = self.datastore.account()["id"] if shared else object()
         return self._account
+
+    def _ipython_key_completions_(self) -> list[str]:
+        """The namespaces, for the tab key at IPython's prompt and in notebooks; none if they take long."""
+        return offered(self._names)
 
     def refresh(self) -> None:
         """Forget what the cache holds of this store, so that the next reads ask the server; sends nothing."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from dhis2kv import errors, wire
 from dhis2kv.datastore import Sharing
 from dhis2kv.models import Models
-from dhis2kv.store.views import Items, Snapshot, Values
+from dhis2kv.store.prompt import offered
+from dhis2kv.store.views import Items, Keys, Snapshot, Values
 from dhis2kv.wire.conditions import Condition
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Entries(Mapping[str, V]):
 
     def keys(self) -> KeysView[str]:
         """The keys, sorted; a snapshot, one request at first use."""
-        return KeysView(Snapshot(lambda: dict.fromkeys(self._keys())))
+        return Keys(Snapshot(lambda: dict.fromkeys(self._keys())))
 
     def values(self) -> ValuesView[V]:
         """The values, in the order of their keys; a snapshot, one bulk read at first use."""
@@ -203,6 +204,10 @@ class Entries(Mapping[str, V]):
                 return []
 
         return self._cache.listing(self._store._place(self._name), fetch) if self._cache else fetch()
+
+    def _ipython_key_completions_(self) -> list[str]:
+        """The keys, for the tab key at IPython's prompt and in notebooks; none where they do not come in a moment."""
+        return offered(self._keys)
 
     # --- models -------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 from dhis2kv import wire
@@ -14,6 +14,11 @@ class Snapshot(Mapping[str, Any]):
     def __init__(self, load: Callable[[], dict[str, Any]]) -> None:
         self._load = load
         self._data: dict[str, Any] | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it was used."""
+        return self._data is not None
 
     def _loaded(self) -> dict[str, Any]:
         if self._data is None:
@@ -31,9 +36,20 @@ class Snapshot(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         try:
-            return repr(self._data) if self._data is not None else "<not fetched yet>"
+            return repr(self._data) if self._data is not None else "<not fetched yet: its first use asks the server>"
         except RecursionError:
             return "<too deep to be shown>"
+
+
+class Keys(KeysView[str]):
+    """Keys or names, shown as what they are."""
+
+    def __init__(self, entries: Snapshot) -> None:
+        super().__init__(entries)
+        self._entries = entries
+
+    def __repr__(self) -> str:
+        return f"KeysView({list(self) if self._entries.is_loaded else self._entries!r})"
 
 
 class Items(ItemsView[str, Any]):
