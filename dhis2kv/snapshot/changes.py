@@ -6,6 +6,8 @@ out again after it failed half-way.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum
 from hashlib import blake2b
@@ -231,24 +233,27 @@ def _half_done(error: errors.BulkError, namespace: str, before: int, todo: Colle
 def check(store: Store, changes: Collection[Change], mode: Mode = "merge") -> None:
     """Look whether a store holds what these changes have made; one bulk read per namespace.
 
-    Raises ``NotStored``, which names what it does not hold. Keeps eight bytes of each change of a namespace, no names.
+    Raises ``NotStored``, which names what it does not hold. Keeps nine bytes of each change of a namespace, no names.
     """
     wrong: set[int] = set()
     hidden: list[str] = []
     for namespace, members in groupby(changes, lambda change: change.entry.namespace):
-        wanted: set[int] = set()
+        written = array("Q")
         deleted: set[int] = set()
         for change in members:
-            (deleted if change.sign == "-" else wanted).add(_mark(change, mode))
+            (deleted.add if change.sign == "-" else written.append)(_mark(change, mode))
+        wanted = _Marks(written)
         bulk = Bulk(store, namespace)
         keys = bulk.keys()
         is_empty = not keys
         for entries in bulk.entries(keys):
             for entry in entries:
-                wanted -= _marks(entry, mode)
+                for mark in _marks(entry, mode):
+                    wanted.find(mark)
                 wrong |= deleted & {_mark(Change("-", entry), mode)}
-        wrong |= wanted
-        if wanted and is_empty:
+        lost = wanted.lost()
+        wrong.update(lost)
+        if lost and is_empty:
             hidden.append(namespace)
     if not wrong:
         return
@@ -264,6 +269,24 @@ def check(store: Store, changes: Collection[Change], mode: Mode = "merge") -> No
         f"the server accepted everything, and {len(names)} entries are not there as they were written ({first}): {why}",
         sent=True,
     )
+
+
+class _Marks:
+    """Numbers of eight bytes, each of which is found or lost; in a tenth of the room of a set."""
+
+    def __init__(self, marks: Iterable[int]) -> None:
+        self._marks = array("Q", sorted(marks))
+        self._found = bytearray(len(self._marks))
+
+    def find(self, mark: int) -> None:
+        """Note that one is found, if it is among them."""
+        place = bisect_left(self._marks, mark)
+        if place < len(self._marks) and self._marks[place] == mark:
+            self._found[place] = 1
+
+    def lost(self) -> list[int]:
+        """Those that were not found."""
+        return [mark for mark, found in zip(self._marks, self._found, strict=True) if not found]
 
 
 def _mark(change: Change, mode: Mode) -> int:

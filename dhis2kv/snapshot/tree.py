@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from dhis2kv import errors, wire
 from dhis2kv.snapshot import filenames
 from dhis2kv.snapshot.file import STORES, encoding
+from dhis2kv.snapshot.scanner import Scanner
 from dhis2kv.snapshot.whole import whole_file
 from dhis2kv.wire import exact
 
@@ -226,11 +227,18 @@ class Tree:
         path = self._bases().get(namespace)
         if path is None:
             return {}
-        found = read_json(path)
+        held: dict[str, State] = {}
         try:
-            return {key: _state(text) for key, text in found["entries"].items()}
-        except (ValueError, TypeError, KeyError, AttributeError):
+            with path.open(encoding="utf-8") as file:  # part by part: a namespace may have very many entries
+                scanner = Scanner(file)
+                for member in scanner.members():
+                    if member == "entries":
+                        held.update((key, _state(scanner.value())) for key in scanner.members())
+                    else:
+                        scanner.value()
+        except (ValueError, OSError):
             raise BrokenFolder(f"{path}: it does not say what the server held; pull into a new folder") from None
+        return held
 
     def based(self) -> set[str]:
         """The namespaces of which is known what the server held."""
