@@ -41,16 +41,23 @@ def failure(
         cause = cause.reason or cause
     facts = {**facts, "sent": sent}
     host = urlsplit(facts["url"]).netloc
-    timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-    refused = isinstance(cause, urllib3.exceptions.NewConnectionError)  # which is, for history's sake, a time-out too
     if exchange.over:
         return errors.TimedOut(f"no whole reply from {host} within {total:g} s", **facts)
-    told = (error, cause, getattr(cause, "original_error", None))  # the last where a proxy was waited for
-    if not refused and any(isinstance(each, timeouts) for each in told):
-        return errors.TimedOut(f"{host} did not {'answer' if sent else 'accept a connection'} in time", **facts)
+    at_proxy = getattr(cause, "original_error", None)  # where a proxy was waited for
+    refused = isinstance(cause, urllib3.exceptions.NewConnectionError)
+    if _is_late(cause) or _is_late(at_proxy) or (_is_late(error) and not refused):
+        by = f", by the proxy {_shown(proxy)}" if proxy else ""
+        what = "answer" if sent else "accept a connection"
+        return errors.TimedOut(f"{host} did not {what} in time{by}", **facts)
     if not sent:
         return errors.Unreachable(_no_connection(cause, facts["url"], proxy), **facts)
     return errors.Unreachable(f"the connection to {host} broke: {_reason(cause)}{_hint(cause, facts['url'])}", **facts)
+
+
+def _is_late(cause: object) -> bool:
+    """Whether an exception is a time-out; that of a refused connection, for history's sake, says so of itself, too."""
+    timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+    return isinstance(cause, timeouts) and not isinstance(cause, urllib3.exceptions.NewConnectionError)
 
 
 def _never_connected(cause: Any) -> bool:
@@ -66,15 +73,14 @@ def _never_connected(cause: Any) -> bool:
 def _no_connection(cause: Any, url: str, proxy: str | None) -> str:
     """Why there is no connection, in the words of those who set it up, and what to set."""
     parts, reason = urlsplit(url), _reason(cause)
-    shown = re.sub("//[^/@]*@", "//", proxy or "").rpartition("@")[2]
     if isinstance(cause, requests.exceptions.InvalidProxyURL):
-        return f"the proxy {shown} is not a URL like http://proxy.example.org:3128"
+        return f"the proxy {_shown(proxy)} is not a URL like http://proxy.example.org:3128"
     if isinstance(cause, urllib3.exceptions.ProxyError):
         reason = _reason(cause.original_error)
         if "Tunnel" in reason:
-            return f"no connection to {parts.netloc}: the proxy {shown} leads to none ({reason})"
+            return f"no connection to {parts.netloc}: the proxy {_shown(proxy)} leads to none ({reason})"
         return (
-            f"no connection to the proxy {shown}, by which {parts.netloc} is asked: {reason}."
+            f"no connection to the proxy {_shown(proxy)}, by which {parts.netloc} is asked: {reason}."
             " NO_PROXY names hosts that are asked directly"
         )
     if "CERTIFICATE_VERIFY_FAILED" in reason:
@@ -86,6 +92,11 @@ def _no_connection(cause: Any, url: str, proxy: str | None) -> str:
     elif any(isinstance(each, socket.gaierror) for each in _behind(cause)):
         reason = f"a host of the name {parts.hostname!r} cannot be found; is the address right? ({reason})"
     return f"no connection to {parts.netloc}: {reason}{_hint(cause, url)}"
+
+
+def _shown(proxy: str | None) -> str:
+    """The address of a proxy, without the credentials in it."""
+    return re.sub("//[^/@]*@", "//", proxy or "").rpartition("@")[2]
 
 
 def _certificate(reason: str) -> str:
