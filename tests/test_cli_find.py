@@ -27,8 +27,9 @@ def test_entries_are_printed_by_key(line):
     assert line.run("find app age:eq:9 name:eq:Ann --any --fields name -o compact").stdout == (
         '{"ann":{"name":"Ann"},"ben":{"name":"Ben"}}\n'
     )
-    assert line.run("find none age:eq:9").stdout == "{}\n"
-    assert line.run("find app --user").stdout == "{}\n"
+    assert line.run("find app age:eq:10").stdout == "{}\n"
+    assert line.run("find none age:eq:9").exit_code == 3
+    assert line.run("find app --user").exit_code == 3
 
 
 def test_a_table(line):

@@ -57,9 +57,13 @@ class Named(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
     org_unit: str = Field(alias="orgUnit")
 
+
+class Computed(BaseModel):
+    name: str
+
     @computed_field
     def shout(self) -> str:
-        return self.org_unit.upper()
+        return self.name.upper()
 
 
 @pytest.fixture
@@ -209,6 +213,9 @@ def test_anything_that_pydantic_takes(emulator, store):
         assert stored(emulator) == text
         assert namespace["cfg"] == value
         assert type(namespace["cfg"]) is type(value)
+    computed = store.namespace("app", model=Computed)
+    computed["cfg"] = Computed(name="Bo")
+    assert computed["cfg"].shout == "BO"
     with pytest.raises(TypeError, match="for a model"):
         store.namespace("app", model=object())
     with pytest.raises(TypeError, match="pair"):

@@ -1,3 +1,4 @@
+# pyright: strict
 """A program with types, as users write one; the type checkers read it, and it runs.
 
 Each ``assert_type`` says what a type checker must know; each ignored line is one that it must refuse.

@@ -38,6 +38,8 @@ def find(
     A CONDITION is DHIS2's own PATH:OPERATOR[:VALUE], as in age:gt:30, name:like:Ann, address.city:in:[Bo,Oslo],
     left:!null; the path . is the value itself, _ the key. A value in single quotes is a text. Operators: eq, !eq,
     lt, le, gt, ge, in, like, $like, like$, ilike, null, empty, and what DHIS2 has besides; ! turns one round.
+
+    Encrypted entries are found by their keys only: no server looks into them.
     """
     entries = store[namespace]
     try:
