@@ -401,3 +401,12 @@ def test_questions_and_reports_name_the_server(line, run):
     assert f"Delete app/n (1 B) on {SERVER}?" in run("delete app n", input="n\n").stderr
     assert f"(cfg, list, m, n, secret) on {SERVER}?" in run("delete-namespace app", input="n\n").stderr
     assert run("delete-namespace app --yes").stderr == f"deleted the namespace app on {SERVER}\n"
+
+
+def test_what_cannot_be_read_can_be_deleted(line, run):
+    """delete asks with the size of a value that Python cannot hold, too."""
+    line.emulator.load({"app": {"deep": "[" * 995 + "]" * 995}}, texts=True)
+    line.is_terminal()
+    result = run("delete app deep", input="y\n")
+    assert (result.exit_code, f"Delete app/deep (2.0 kB) on {SERVER}?" in result.stderr) == (0, True)
+    assert "deep" not in line.store["app"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,14 @@ def _read(store: Store, namespace: str, key: str) -> Any:
         return _ABSENT
 
 
+def _size(store: Store, namespace: str, key: str) -> str:
+    """The size of an entry, which may be one whose value Python cannot hold."""
+    text = store.datastore.get_text(namespace, key, user=store is store.user)
+    with suppress(ValueError):  # then it is the size of what the server prints
+        text = compact(exact.loads(text))
+    return readable_size(len(text.encode()))
+
+
 def _exactly(store: Store, namespace: str, key: str) -> Any:
     """The value of an entry with every digit."""
     text = store.datastore.get_text(namespace, key, user=store is store.user)
@@ -225,7 +234,7 @@ def _exactly(store: Store, namespace: str, key: str) -> Any:
 def delete(store: Store, namespace: str, key: str, yes: bool, dry_run: bool) -> None:
     """Delete an entry, after asking."""
     if dry_run or not yes:
-        size = readable_size(len(compact(store[namespace][key]).encode()))
+        size = _size(store, namespace, key)
         if dry_run:
             show_change("-", f"{namespace}/{key}")
             return
