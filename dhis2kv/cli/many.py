@@ -13,16 +13,19 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import click
 
 from dhis2kv import errors, wire
-from dhis2kv.cli.carrying import LeftOut, carry_out, dry_run_option, server, verify_option, yes_option
+from dhis2kv.cli.carrying import LeftOut, Step, carry_out, dry_run_option, server, verify_option, yes_option
 from dhis2kv.cli.connection import Connection, complete_namespace, current, with_store
 from dhis2kv.cli.failures import FAILURE, USAGE, Comparison, NotFound
 from dhis2kv.cli.files import opened_export
 from dhis2kv.cli.output import COLOURS, harmless, progress, put, say, show_change
+from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
     from dhis2kv.snapshot import Entry, Export, Mode
     from dhis2kv.snapshot.comparing import Difference
     from dhis2kv.store import Store
+
+MANY = 500  # entries; what takes a request each says so before it takes longer
 
 mode_option = click.option(
     "--mode",
@@ -34,6 +37,15 @@ mode_option = click.option(
 to_profile_option = click.option("--to-profile", metavar="NAME", help="The second is on another server.")
 to_store_option = click.option(
     "--to-user/--to-shared", default=None, help="The second is in the account's own store, or in the shared one."
+)
+
+
+no_sharing_option = click.option(
+    "--no-sharing", is_flag=True, help="Do not ask who may read each entry, which costs a request an entry."
+)
+sharing_option = click.option("--sharing", is_flag=True, help="Share entries that are there like those, too.")
+open_option = click.option(
+    "--open", "open_", is_flag=True, help="What is created is open to every account where its sharing is not known."
 )
 
 
@@ -54,13 +66,17 @@ def _kind(store: Store) -> str:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write this file, whole or not at all; only its owner can read it.",
 )
+@no_sharing_option
 @click.pass_context
-def export(context: click.Context, store: Store, namespaces: tuple[str, ...], path: Path | None) -> None:
+def export(
+    context: click.Context, store: Store, namespaces: tuple[str, ...], path: Path | None, no_sharing: bool
+) -> None:
     """Print an export of these namespaces, or of all.
 
     It is JSON that "dhis2kv import" and "dhis2kv serve --seed" read. Encrypted entries are marked, and their values
-    stand in it readable. With --user it is of the account's own store. What cannot be read is named on stderr, and then
-    the exit status is 1; all the rest is exported.
+    stand in it readable. Who may read entries that are not open to all stands in it by names, for a request an entry.
+    With --user it is of the account's own store. What cannot be read is named on stderr, and then the exit status is 1;
+    all the rest is exported.
     """
     from dhis2kv import snapshot
 
@@ -77,8 +93,15 @@ def export(context: click.Context, store: Store, namespaces: tuple[str, ...], pa
     bar = nullcontext() if path is None and sys.stdout.isatty() else progress("Reading")
     try:
         with bar as step, _written(path) as file:
-            entries = snapshot.read(store, namespaces or None, progress=step, left_out=left_out)
-            snapshot.dump(file, {_kind(store): counted(entries)})
+            entries = snapshot.read(
+                store,
+                namespaces or None,
+                progress=_telling(store, step, no_sharing),
+                left_out=left_out,
+                sharing=not no_sharing,
+            )
+            left = no_sharing and store is not store.user
+            snapshot.dump(file, {_kind(store): counted(entries)}, without_sharing=left)
     except KeyboardInterrupt:
         state = f"{path} is as it was" if path else "what was printed is no whole export"
         say(f"Interrupted after {read} entries of {server(store)}: {state}. Run it again.")
@@ -87,6 +110,23 @@ def export(context: click.Context, store: Store, namespaces: tuple[str, ...], pa
         say(f"{read} entries of {server(store)} are in {path}")
     if left_out:
         context.exit(FAILURE)
+
+
+def _telling(store: Store, step: Step | None, no_sharing: bool) -> Step | None:
+    """A progress that says, once there is much to do, what makes it long."""
+    if no_sharing or store is store.user:
+        return step
+    said = False
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        if total > MANY and not said:
+            said = True
+            say("Asking who may read each entry, a request each; --no-sharing leaves that out.")
+        if step:
+            step(done, total)
+
+    return tell
 
 
 def _written(path: Path | None) -> AbstractContextManager[IO[str]]:
@@ -101,6 +141,8 @@ def _written(path: Path | None) -> AbstractContextManager[IO[str]]:
 @click.option("--namespace", metavar="NAME", help="Only this namespace of the file.")
 @click.option("--as", "other_name", metavar="NAME", help="Store that namespace under this name.")
 @mode_option
+@sharing_option
+@open_option
 @yes_option
 @dry_run_option
 @verify_option
@@ -110,6 +152,8 @@ def import_(
     namespace: str | None,
     other_name: str | None,
     mode: Mode,
+    sharing: bool,
+    open_: bool,
     yes: bool,
     dry_run: bool,
     verify: bool,
@@ -118,7 +162,8 @@ def import_(
 
     Each goes to the store that it came from; with --user only those of the account's own store do. Writes only what
     differs, so that an import that failed half-way can be run again. The file is read to its end, and checked, before
-    anything is written.
+    anything is written. What is created is shared as in the file, before its value is there; what is there keeps its
+    own sharing, unless --sharing is given.
     """
     from dhis2kv import snapshot
 
@@ -128,11 +173,28 @@ def import_(
         targets = {wire.USER: store.user} if store is store.user else {wire.SHARED: store, wire.USER: store.user}
         if namespace is not None and not any(namespace in saved.namespaces[kind] for kind in targets):
             raise NotFound(f"there is no namespace {namespace!r} in {file}")
+        unknown = _unknown(saved.without_sharing, open_) or Sharing()
         plans = {
-            target: snapshot.Changes(snapshot.planned(target, _part(saved, kind, namespace, other_name), mode))
+            target: snapshot.Changes(
+                snapshot.planned(
+                    target, _shared(_part(saved, kind, namespace, other_name), unknown), mode, sharing=sharing
+                )
+            )
             for kind, target in targets.items()
         }
     carry_out(plans, mode=mode, yes=yes, dry_run=dry_run, verify=verify)
+
+
+def _unknown(is_unknown: bool, open_: bool) -> Sharing | None:
+    """The sharing that entries get of which it is not known; says so where they are closed."""
+    if not is_unknown or open_:
+        return None
+    say("Who may read these entries is not known: what is created is closed to all others. --open opens it.")
+    return Sharing.private()
+
+
+def _shared(entries: Iterable[Entry], unknown: Sharing | None) -> Iterator[Entry]:
+    return (entry if entry.sharing is not None else entry._replace(sharing=unknown) for entry in entries)
 
 
 def _part(saved: Export, kind: str, namespace: str | None, other_name: str | None) -> Iterator[Entry]:
@@ -161,6 +223,9 @@ def _second(profile: str | None, user: bool | None) -> Store:
 @to_profile_option
 @to_store_option
 @mode_option
+@no_sharing_option
+@sharing_option
+@open_option
 @yes_option
 @dry_run_option
 @verify_option
@@ -173,14 +238,19 @@ def copy(
     to_profile: str | None,
     to_user: bool | None,
     mode: Mode,
+    no_sharing: bool,
+    sharing: bool,
+    open_: bool,
     yes: bool,
     dry_run: bool,
     verify: bool,
 ) -> None:
     """Copy a namespace to another one, into the other store, or to another server.
 
-    The second NAMESPACE is as the first unless it is named. Encrypted entries stay encrypted. What cannot be read is
-    named on stderr, and then the exit status is 1.
+    The second NAMESPACE is as the first unless it is named. Encrypted entries stay encrypted. What is created is shared
+    as what it is copied from, before its value is there, and what comes from the account's own store is closed; what is
+    there keeps its own sharing, unless --sharing is given. What cannot be read is named on stderr, and then the exit
+    status is 1.
     """
     from dhis2kv import snapshot
 
@@ -189,9 +259,12 @@ def copy(
         if other is store and target in (None, source):
             raise click.UsageError("where to? Name another namespace, or give --to-profile, --to-user or --to-shared")
         with progress("Reading") as step:
-            entries = snapshot.read(store, [source], progress=step, left_out=left_out)
+            told = not no_sharing and other is not other.user
+            telling = _telling(store, step, not told)
+            entries = snapshot.read(store, [source], progress=telling, left_out=left_out, sharing=told)
             moved = (entry._replace(namespace=target or source) for entry in entries)
-            plan = snapshot.Changes(snapshot.planned(other, moved, mode))
+            unknown = _unknown(other is not other.user and (no_sharing or store is store.user), open_)
+            plan = snapshot.Changes(snapshot.planned(other, _shared(moved, unknown), mode, sharing=sharing))
         if left_out and mode == "replace":
             raise click.ClickException(
                 f"nothing was written: {len(left_out.names)} entries of {source} cannot be read, and replacing would"
@@ -211,6 +284,7 @@ def copy(
 @click.argument("right", metavar="[NAMESPACE|@FILE]", required=False, shell_complete=complete_namespace)
 @click.option("--stat", "form", flag_value="stat", help="Only how many lines differ, a line an entry.")
 @click.option("--name-only", "form", flag_value="names", help="Only the names of entries that differ.")
+@no_sharing_option
 @to_profile_option
 @to_store_option
 @click.pass_context
@@ -220,14 +294,16 @@ def diff(
     left: str,
     right: str | None,
     form: str | None,
+    no_sharing: bool,
     to_profile: str | None,
     to_user: bool | None,
 ) -> None:
     """Compare two namespaces, stores, servers or exports; exit status 1 when they differ.
 
     Prints a unified diff of sorted, indented JSON for each entry that is not the same in every digit. Without a second
-    argument, a namespace is compared with that of the other store or server, and an export with the server. A namespace
-    whose name begins with @ is written ns:@NAME.
+    argument, a namespace is compared with that of the other store or server, and an export with the server. Who may
+    read the entries is compared, too, as far as both sides tell. A namespace whose name begins with @ is written
+    ns:@NAME.
     """
     from dhis2kv import snapshot
 
@@ -237,8 +313,9 @@ def diff(
             right = left
         if left == right and other is store:
             raise click.UsageError("with what? Name something else, or give --to-profile, --to-user or --to-shared")
-        one = _side(stack, store, left, left_out)
-        two = _side(stack, other, right, left_out)
+        both = store is not store.user and other is not other.user and not no_sharing
+        one = _side(stack, store, left, left_out, both)
+        two = _side(stack, other, right, left_out, both)
         labels = ("", "") if store is other and one.name and two.name else (one.label, two.label)
         for mine, theirs, by_key in _pairs(one, two):
             for difference in snapshot.differences(_named(mine, by_key), _named(theirs, by_key)):
@@ -252,6 +329,7 @@ class _Side(NamedTuple):
 
     store: Store
     left_out: LeftOut
+    with_sharing: bool
     name: str | None = None
     saved: Export | None = None
     file: str = ""
@@ -272,7 +350,7 @@ class _Side(NamedTuple):
             return []
         if self.saved:
             return [entry for entry in self.saved.entries(_kind(self.store)) if entry.namespace == name]
-        return list(snapshot.read(self.store, [name], left_out=self.left_out))
+        return list(snapshot.read(self.store, [name], left_out=self.left_out, sharing=self.with_sharing))
 
     def all(self) -> Iterator[tuple[str, list[Entry]]]:
         """The entries of an export, namespace by namespace."""
@@ -285,11 +363,11 @@ class _Side(NamedTuple):
         return (entry for _, part in self.all() for entry in part)
 
 
-def _side(stack: ExitStack, store: Store, given: str | None, left_out: LeftOut) -> _Side:
+def _side(stack: ExitStack, store: Store, given: str | None, left_out: LeftOut, with_sharing: bool) -> _Side:
     if given and given.startswith("@"):
-        return _Side(store, left_out, saved=stack.enter_context(opened_export(given)), file=given[1:])
+        return _Side(store, left_out, with_sharing, saved=stack.enter_context(opened_export(given)), file=given[1:])
     found = re.fullmatch("ns:((ns:)*@.*)", given or "", re.S)
-    return _Side(store, left_out, name=found[1] if found else given)
+    return _Side(store, left_out, with_sharing, name=found[1] if found else given)
 
 
 def _pairs(one: _Side, two: _Side) -> Iterator[tuple[Iterable[Entry], Iterable[Entry], bool]]:

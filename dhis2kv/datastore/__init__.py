@@ -292,6 +292,13 @@ class Datastore:
         everything = [names_of(False, namespace, key) for key in dict.fromkeys(keys)]
         self._each([(everything, self._change(public, users, groups))], progress)
 
+    def known(self, sharing: Sharing) -> tuple[Sharing, list[str]]:
+        """The part of a sharing whose users and groups exist on this server, and of each other one a sentence.
+
+        One request for each name, which ids need not; of those nothing is known.
+        """
+        return self._access.known(sharing)
+
     # --- many entries -------------------------------------------------------------------------------------------------
 
     @overload

@@ -142,19 +142,26 @@ class Access:
         Raises ``InvalidValue`` that names those that do not exist, or that several groups are called.
         """
         wrong: list[str] = []
-        by_id = Sharing(users=users or {}, groups=groups or {})
-        found_users = {self._user_id(name, wrong): may for name, may in by_id.users.items()}
-        found_groups = {self._group_id(name, wrong): may for name, may in by_id.groups.items()}
+        by_name = Sharing(users=users or {}, groups=groups or {})
+        found_users = {self._user_id(name, wrong) or name: may for name, may in by_name.users.items()}
+        found_groups = {self._group_id(name, wrong) or name: may for name, may in by_name.groups.items()}
         if wrong:
             raise errors.InvalidValue(f"{'; '.join(wrong)}. Nothing was changed")
         return None if users is None else found_users, None if groups is None else found_groups
+
+    def known(self, sharing: Sharing) -> tuple[Sharing, list[str]]:
+        """The part of a sharing whose users and groups there are here, and of the others a sentence each."""
+        wrong: list[str] = []
+        users = {name: may for name, may in sharing.users.items() if self._user_id(name, wrong)}
+        groups = {name: may for name, may in sharing.groups.items() if self._group_id(name, wrong)}
+        return Sharing(sharing.public, users, groups), wrong
 
     def grants_of(self, sharing: Sharing) -> Grants:
         """Sharing by ids; costs and raises as ``resolved`` does."""
         users, groups = self.resolved(sharing.users, sharing.groups)
         return Grants(sharing.public, users or {}, groups or {})
 
-    def _user_id(self, name: str, wrong: list[str]) -> str:
+    def _user_id(self, name: str, wrong: list[str]) -> str | None:
         if uid := given_id(name):
             return uid
         try:
@@ -169,9 +176,9 @@ class Access:
         elif isinstance(person.get("username"), str):
             hint = f" (there is {person['username']!r})"
         wrong.append(f"there is no user {name!r}{hint}")
-        return name
+        return None
 
-    def _group_id(self, name: str, wrong: list[str]) -> str:
+    def _group_id(self, name: str, wrong: list[str]) -> str | None:
         if uid := given_id(name):
             return uid
         query = urlencode({"key": name, "pageSize": _ALL})
@@ -184,7 +191,7 @@ class Access:
             return ids[0]
         several = f"several groups are called {name!r}: take one by its id, {' or '.join(BY_ID + uid for uid in ids)}"
         wrong.append(several if ids else f"there is no group {name!r}")
-        return name
+        return None
 
     def share(
         self, names: Names, public: str | None, users: dict[str, str] | None, groups: dict[str, str] | None

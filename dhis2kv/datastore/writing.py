@@ -24,7 +24,7 @@ class Writer:
         """Create or update, and read back where that is asked for; what is created gets the sharing that is given."""
         if encrypt:
             self._maker.put_encrypted(names, text, given)
-        elif given is not None:
+        elif given is not None and not given.is_default:
             self._maker.put_closed(names, text, given)
         elif names[0] == wire.USER and not self._server.is_free_of(USER_PUT_OF_ALL):
             self._put_own(names, text)

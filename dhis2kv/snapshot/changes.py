@@ -6,6 +6,7 @@ out again after it failed half-way.
 
 from __future__ import annotations
 
+import logging
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,11 +19,14 @@ from dhis2kv import errors, wire
 from dhis2kv.snapshot.reading import Bulk, Entry, Progress
 from dhis2kv.snapshot.spool import Spool
 from dhis2kv.wire import exact
+from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
     from dhis2kv.store import Namespace, Store
 
 Mode = Literal["merge", "replace", "add"]
+
+log = logging.getLogger("dhis2kv")
 
 BATCH = 1000  # changes whose texts are held at a time
 
@@ -37,7 +41,12 @@ class Change(NamedTuple):
     entry: Entry
 
     def __str__(self) -> str:
-        return f"{self.sign} {self.entry}{' (encrypted)' if self.entry.encrypted else ''}"
+        more = ["encrypted"] if self.entry.encrypted else []
+        sharing = self.entry.sharing
+        if self.sign != "-" and sharing is not None and (self.sign == "~" or sharing != Sharing()):
+            more.append(f"shared: {shown(sharing)}")
+        about = f" ({'; '.join(more)})" if more else ""
+        return f"{self.sign} {self.entry}{about}"
 
 
 class Changes(Collection[Change]):
@@ -46,13 +55,16 @@ class Changes(Collection[Change]):
     def __init__(self, changes: Iterable[Change] = ()) -> None:
         self._held = Spool()
         for sign, entry in changes:
-            self._held.append([sign, *entry])
+            parts = None if entry.sharing is None else _parts(entry.sharing)
+            self._held.append([sign, *entry[:-1], parts])
 
     def __len__(self) -> int:
         return len(self._held)
 
     def __iter__(self) -> Iterator[Change]:
-        return (Change(sign, Entry(*entry)) for sign, *entry in self._held)
+        for sign, namespace, key, value, encrypted, parts in self._held:
+            sharing = None if parts is None else Sharing(*parts)
+            yield Change(sign, Entry(namespace, key, value, encrypted, sharing))
 
     def __contains__(self, change: object) -> bool:
         return any(change == one for one in self)
@@ -61,21 +73,24 @@ class Changes(Collection[Change]):
 # --- planning ---------------------------------------------------------------------------------------------------------
 
 
-def plan(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> list[Change]:
+def plan(store: Store, entries: Iterable[Entry], mode: Mode = "merge", *, sharing: bool = False) -> list[Change]:
     """What has to change in a store so that it holds these entries; only reads.
 
     ``"merge"`` creates and updates; ``"replace"`` also deletes what else is in their namespaces; ``"add"`` only creates
     what is absent. An entry is encrypted afterwards when it is marked so, or was so before. Nothing is planned where
     the value is the same as JSON already, in every digit: an import that failed half-way can be planned again.
 
+    What is created gets the sharing of the entry, if that is known. What is there keeps its own; with ``sharing`` it
+    gets that of the entry, too, for a request more each.
+
     The entries of a namespace must follow one another. Costs what ``read`` does, of their namespaces. Raises
     ``InvalidKey`` and ``InvalidValue`` for what could not be written, ``ValueError`` for another mode, and for an entry
     that comes twice. ``Changes(planned(...))`` is the same for plans that are larger than memory.
     """
-    return list(planned(store, entries, mode))
+    return list(planned(store, entries, mode, sharing=sharing))
 
 
-def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> Iterator[Change]:
+def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge", *, sharing: bool = False) -> Iterator[Change]:
     """The changes of ``plan``, one after the other; holds the names of one namespace, and no values."""
     if mode not in get_args(Mode):
         raise ValueError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
@@ -91,12 +106,22 @@ def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge") -> Ite
             now[entry.key] = None
             if mode != "add":
                 becomes_encrypted = bool(entry.encrypted) and old.encrypted is False
-                if becomes_encrypted or old.value != exact.fingerprint(entry.value):
-                    yield Change("~", entry._replace(encrypted=bool(entry.encrypted or old.encrypted)))
+                changed = _other_sharing(store, entry) if sharing else None
+                if becomes_encrypted or changed or old.value != exact.fingerprint(entry.value):
+                    secret = bool(entry.encrypted or old.encrypted)
+                    yield Change("~", entry._replace(encrypted=secret, sharing=changed))
         if mode == "replace":
             for key, old in now.items():
                 if old is not None:
                     yield Change("-", Entry(namespace, key, None, old.encrypted))
+
+
+def _other_sharing(store: Store, entry: Entry) -> Sharing | None:
+    """The sharing that an entry should have, where it is not the one that it has."""
+    if entry.sharing is None or store is store.user:
+        return None
+    wanted, _ = store.datastore.known(entry.sharing)
+    return None if store.datastore.sharing(entry.namespace, entry.key) == wanted else entry.sharing
 
 
 def checked(entry: Entry) -> Entry:
@@ -158,10 +183,15 @@ def apply(
         if progress:
             progress(done + number, len(todo))
 
+    here = _Here(store)
     for batch in _batches(todo):
-        namespace, kind = _batch(batch[0])
+        namespace, kind, *_ = _batch(batch[0])
         entries = {change.entry.key: exact.dumps(change.entry.value) for change in batch}
-        place = store.namespace(namespace, encrypt=kind is _Kind.ENCRYPTED)
+        sharing = here.known(batch[0].entry.sharing)
+        is_update = batch[0].sign == "~"
+        place = store.namespace(
+            namespace, encrypt=kind is _Kind.ENCRYPTED, sharing=None if is_update or kind is _Kind.DELETE else sharing
+        )
         try:
             if kind is _Kind.DELETE:
                 place.delete_many(entries)
@@ -169,6 +199,8 @@ def apply(
             elif mode == "add":
                 _add(place, entries, report)
             else:
+                if is_update and sharing is not None:  # before the value: who may not read that shall not for a moment
+                    place.share_many(entries, public=sharing.public, users=sharing.users, groups=sharing.groups)
                 place.set_many(entries, progress=report)
         except errors.BulkError as error:
             raise _half_done(error, namespace, done, todo) from error
@@ -185,9 +217,44 @@ class _Kind(IntEnum):
     DELETE = 2
 
 
-def _batch(change: Change) -> tuple[str, _Kind]:
+class _Here:
+    """The users and groups of a server, as far as entries are shared with them; those that it has not are logged."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[Sharing, Sharing] = {}
+        self._told: set[str] = set()
+
+    def known(self, sharing: Sharing | None) -> Sharing | None:
+        """What of a sharing there can be here; None where there is no sharing at all."""
+        if sharing is None or self._store is self._store.user:
+            return None
+        if sharing not in self._known:
+            self._known[sharing], lost = self._store.datastore.known(sharing)
+            for sentence in lost:
+                if sentence not in self._told:
+                    self._told.add(sentence)
+                    log.warning("left out of the sharing: %s", sentence)
+        return self._known[sharing]
+
+
+def shown(sharing: Sharing) -> str:
+    """A sharing in a few words, as in ``--, alice rw, Editors r-``."""
+    return ", ".join(
+        [sharing.public, *(f"{name} {may}" for name, may in (*sharing.users.items(), *sharing.groups.items()))]
+    )
+
+
+def _parts(sharing: Sharing) -> list[Any]:
+    return [sharing.public, dict(sharing.users), dict(sharing.groups)]
+
+
+def _batch(change: Change) -> tuple[str, _Kind, str, str]:
     kind = _Kind.ENCRYPTED if change.entry.encrypted else _Kind.PLAIN
-    return change.entry.namespace, _Kind.DELETE if change.sign == "-" else kind
+    if change.sign == "-":
+        return change.entry.namespace, _Kind.DELETE, "", ""
+    sharing = change.entry.sharing
+    return change.entry.namespace, kind, "" if sharing is None else change.sign, repr(sharing and _parts(sharing))
 
 
 def _batches(changes: Iterable[Change]) -> Iterator[list[Change]]:

@@ -52,7 +52,9 @@ class Difference(NamedTuple):
         return len(matcher.b) - common, len(matcher.a) - common
 
     def _matcher(self) -> Matcher:
-        return Matcher(_lines(self.old), _lines(self.new))
+        old, new = self.old, self.new
+        is_shared = old is not None and new is not None and _are_shared_otherwise(old, new)
+        return Matcher(_lines(old, is_shared), _lines(new, is_shared))
 
 
 def differences(left: Mapping[str, Entry], right: Mapping[str, Entry]) -> Iterator[Difference]:
@@ -62,8 +64,13 @@ def differences(left: Mapping[str, Entry], right: Mapping[str, Entry]) -> Iterat
     """
     for place in sorted(left.keys() | right.keys()):
         old, new = left.get(place), right.get(place)
-        if old is None or new is None or not wire.same(old.value, new.value):
+        if old is None or new is None or not wire.same(old.value, new.value) or _are_shared_otherwise(old, new):
             yield Difference(old, new)
+
+
+def _are_shared_otherwise(old: Entry, new: Entry) -> bool:
+    """Whether two entries are shared in different ways, as far as both are known."""
+    return old.sharing is not None and new.sharing is not None and old.sharing != new.sharing
 
 
 def diff(left: Mapping[str, Entry], right: Mapping[str, Entry], *, names: tuple[str, str] = ("", "")) -> Iterator[str]:
@@ -84,5 +91,14 @@ def _range(start: int, end: int) -> str:
     return f"{start + 1 if count else start},{count}"
 
 
-def _lines(entry: Entry | None) -> Sequence[str]:
-    return [] if entry is None else exact.printed(entry.value, indent=2).split("\n")
+def _lines(entry: Entry | None, with_sharing: bool) -> Sequence[str]:
+    """The lines that are compared; where entries are shared otherwise, with who may read them before the value."""
+    if entry is None:
+        return []
+    lines = exact.printed(entry.value, indent=2).split("\n")
+    if with_sharing and entry.sharing is not None:
+        parts = (entry.sharing.public, dict(entry.sharing.users), dict(entry.sharing.groups))
+        names = ("public", "users", "groups")
+        shared = [f"sharing {name}: {exact.printed(part)}" for name, part in zip(names, parts, strict=True)]
+        lines = [*shared, *lines]
+    return lines

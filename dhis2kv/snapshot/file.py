@@ -12,22 +12,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import IO, Any
 
-from dhis2kv import wire
+from dhis2kv import errors, wire
 from dhis2kv.snapshot.reading import Entry
 from dhis2kv.snapshot.scanner import Scanner
 from dhis2kv.wire import exact
+from dhis2kv.wire.sharing import Sharing
 
 FORM = 1
 STORES = (wire.SHARED, wire.USER)
 
 
-def dump(file: IO[str], stores: Mapping[str, Iterable[Entry]]) -> None:
+def dump(file: IO[str], stores: Mapping[str, Iterable[Entry]], *, without_sharing: bool = False) -> None:
     """Write an export of ``{"dataStore": entries, "userDataStore": entries}``, entry by entry as they come.
 
     The entries of a namespace must follow one another, as ``read`` gives them. Holds the names of encrypted entries,
-    and nothing else.
+    the sharing of those that are not shared as DHIS2 does it, and nothing else. ``without_sharing`` says in the file
+    that the sharing of its entries is not known, so that who imports it does not take them for open to all.
     """
     encrypted: dict[str, dict[str, list[str]]] = {kind: {} for kind in stores}
+    shared: dict[str, dict[str, Sharing]] = {}
 
     def namespaces(kind: str) -> Iterator[_Member]:
         for namespace, entries in groupby(stores[kind], lambda entry: entry.namespace):
@@ -37,14 +40,28 @@ def dump(file: IO[str], stores: Mapping[str, Iterable[Entry]]) -> None:
         for entry in entries:
             if entry.encrypted:
                 encrypted[kind].setdefault(entry.namespace, []).append(entry.key)
+            if entry.sharing is not None and entry.sharing != Sharing():
+                shared.setdefault(entry.namespace, {})[entry.key] = entry.sharing
             yield entry.key, _text(entry.value)
+
+    def sharings() -> Iterator[_Member]:
+        for namespace, found in shared.items():
+            yield namespace, ((key, _text(_parts(sharing))) for key, sharing in found.items())
+
+    def whole() -> Iterator[_Member]:
+        yield "dhis2kv", _text(FORM)
+        yield from ((kind, namespaces(kind)) for kind in stores)
+        yield "encrypted", marks()
+        if without_sharing:
+            yield "sharing", "false"
+        elif shared:
+            yield "sharing", iter([(wire.SHARED, sharings())])
 
     def marks() -> Iterator[_Member]:
         for kind, found in encrypted.items():
             yield kind, ((namespace, _text(keys)) for namespace, keys in found.items())
 
-    whole: list[_Member] = [("dhis2kv", _text(FORM)), *((kind, namespaces(kind)) for kind in stores)]
-    _write(file, iter([*whole, ("encrypted", marks())]))
+    _write(file, whole())
     file.write("\n")
 
 
@@ -62,6 +79,10 @@ def _write(file: IO[str], value: str | Iterator[_Member], margin: str = "") -> N
         _write(file, member, margin + "  ")
         before = ","
     file.write("{}" if before == "{" else f"\n{margin}}}")
+
+
+def _parts(sharing: Sharing) -> dict[str, Any]:
+    return {"public": sharing.public, "users": dict(sharing.users), "groups": dict(sharing.groups)}
 
 
 def _text(value: Any) -> str:
@@ -102,19 +123,28 @@ class Export:
     """An export in a file that can be read again from its start; holds the names of one namespace, and no values.
 
     Making one reads the file once, or twice where encrypted entries are marked, and raises as ``load``. ``namespaces``
-    has the names of those in each store.
+    has the names of those in each store; ``without_sharing`` is whether the file says that the sharing of its entries
+    is not known. Where it says nothing of sharing, that of an entry is None; where it tells that of some, the others
+    have DHIS2's.
     """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._marks: dict[tuple[str, str], dict[str, str]] = {}  # store and namespace: each key, and where it stands
+        self._shared: dict[tuple[str, str], Sharing] | None = None  # by namespace and key, if the file tells any
+        self.without_sharing = False
         self.namespaces: dict[str, set[str]] = {kind: set() for kind in STORES}
         for _ in self._walk(marking=True):
             pass
         left = {place: dict(keys) for place, keys in self._marks.items()}
-        if any(left.values()):
+        unshared: set[tuple[str, str]] = set(self._shared or ())
+        if any(left.values()) or unshared:
             for kind, entry in self._walk():
                 left.get((kind, entry.namespace), {}).pop(entry.key, None)
+                if kind == wire.SHARED:
+                    unshared.discard((entry.namespace, entry.key))
+        for namespace, key in sorted(unshared):
+            raise ValueError(f"{wire.SHARED} has no entry {namespace}/{key} that could be shared")
         for (kind, namespace), keys in left.items():
             for key, place in keys.items():
                 raise ValueError(f"{place}: {kind} has no entry {namespace}/{key} that could be encrypted")
@@ -134,17 +164,52 @@ class Export:
                     self.namespaces[name].add(namespace)
                     marked = self._marks.get((name, namespace), {})
                     for key in scanner.members():
-                        yield name, Entry(namespace, key, scanner.value(), key in marked)
+                        sharing = self._sharing(name, namespace, key)
+                        yield name, Entry(namespace, key, scanner.value(), key in marked, sharing)
             elif name == "encrypted":
                 self._read_marks(scanner, marking)
+            elif name == "sharing":
+                self._read_sharing(scanner, marking)
             elif name == "dhis2kv":
                 form = scanner.value()
             else:
-                raise scanner.error(f"an export has no member {name!r}: it has dhis2kv, encrypted, {', '.join(STORES)}")
+                raise scanner.error(
+                    f"an export has no member {name!r}: it has dhis2kv, encrypted, sharing, {', '.join(STORES)}"
+                )
         if scanner.sign():
             raise scanner.error("after the export comes more")
         if form != FORM or isinstance(form, bool):
             raise ValueError(f'it is no export that can be read here: one has "dhis2kv": {FORM}')
+
+    def _sharing(self, kind: str, namespace: str, key: str) -> Sharing | None:
+        """The sharing of an entry; DHIS2's where that of others is told, None where none is."""
+        if kind != wire.SHARED or self._shared is None:
+            return None
+        return self._shared.get((namespace, key), Sharing())
+
+    def _read_sharing(self, scanner: Scanner, marking: bool) -> None:
+        if scanner.sign() != "{":
+            if scanner.value() is not False:
+                raise scanner.error("sharing is an object, or false where it is not known")
+            self.without_sharing = True
+            return
+        if marking:
+            self._shared = {}
+        for kind in scanner.members():
+            if kind != wire.SHARED:
+                raise scanner.error(f"only entries of {wire.SHARED} are shared, not those of {kind!r}")
+            for namespace in scanner.members():
+                for key in scanner.members():
+                    place = scanner.place
+                    parts = scanner.value()
+                    if not isinstance(parts, dict) or not parts.keys() <= {"public", "users", "groups"}:
+                        raise ValueError(f"{place}: sharing has public, users and groups, and no more")
+                    try:
+                        sharing = Sharing(**parts)
+                    except errors.InvalidValue as error:
+                        raise ValueError(f"{place}: {error}") from error
+                    if self._shared is not None:
+                        self._shared[namespace, key] = sharing
 
     def _read_marks(self, scanner: Scanner, marking: bool) -> None:
         for kind in scanner.members():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dhis2kv import errors, wire
 from dhis2kv.wire import Query, exact
+from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -30,13 +31,14 @@ class Entry(NamedTuple):
     """One entry: where it is, its value, and whether the server keeps it encrypted.
 
     A number in the value that Python would round is a ``dhis2kv.wire.exact.Number``. ``encrypted`` is None where the
-    server does not show it: see ``read``.
+    server does not show it: see ``read``. ``sharing`` is who may read it, None where that was not asked for.
     """
 
     namespace: str
     key: str
     value: Any
     encrypted: bool | None = False
+    sharing: Sharing | None = None
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.key}"
@@ -48,6 +50,7 @@ def read(
     *,
     progress: Progress | None = None,
     left_out: LeftOut | None = None,
+    sharing: bool = False,
 ) -> Iterator[Entry]:
     """The entries of these namespaces of a store, or of all that the account can read; namespaces come sorted.
 
@@ -63,6 +66,9 @@ def read(
     no address leads; an entry like that, or one whose value this Python cannot hold. ``left_out(name, error)`` is
     called for each. Without it each is logged as a warning, and a namespace that was asked for by name raises.
 
+    With ``sharing``, entries of the shared store come with who may read them, for a request more each, several at a
+    time.
+
     ``progress(done, total)`` is called after each page; the total grows from namespace to namespace. Raises
     ``KeyNotFound``, before the first entry, for a name that is not in the list of namespaces.
     """
@@ -76,6 +82,7 @@ def read(
         namespaces is not None and left_out is None,
         progress,
         warn if left_out is None else left_out,
+        sharing and store is not store.user,
     )
 
 
@@ -85,7 +92,7 @@ def warn(name: str, error: errors.Dhis2kvError) -> None:
 
 
 def _read(
-    store: Store, names: list[str], strict: bool, progress: Progress | None, left_out: LeftOut
+    store: Store, names: list[str], strict: bool, progress: Progress | None, left_out: LeftOut, sharing: bool
 ) -> Iterator[Entry]:
     done = total = 0
     for name in names:
@@ -99,12 +106,32 @@ def _read(
             continue
         total += len(keys)
         for entries in namespace.entries(keys):
-            yield from entries
+            if not sharing:
+                yield from entries
+            else:
+                for number, entry in enumerate(_shared(store, entries)):
+                    if progress:
+                        progress(done + number, total)
+                    yield entry
             done += len(entries)
             if progress:
                 progress(done, total)
         for key, why in namespace.unreadable.items():
             left_out(f"{name}/{key}", why)
+
+
+def _shared(store: Store, entries: list[Entry]) -> Iterator[Entry]:
+    """Entries with who may read them, asked several at a time; without those that were deleted meanwhile."""
+    from dhis2kv.datastore.many import pool_of  # it loads requests, which the command line's --help does not need
+
+    def told(entry: Entry) -> Entry | None:
+        try:
+            return entry._replace(sharing=store.datastore.sharing(entry.namespace, entry.key))
+        except errors.KeyNotFound:
+            return None
+
+    with pool_of(store.datastore.workers) as pool:
+        yield from (entry for entry in pool.map(told, entries) if entry is not None)
 
 
 class _NoBulkReads(Exception):

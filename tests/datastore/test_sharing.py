@@ -666,7 +666,7 @@ def test_the_default_sharing_costs_nothing(server):
     """A namespace with DHIS2's own sharing creates as any other does."""
     ns = connect(server).namespace("app", sharing=Sharing())
     ns["k"] = 1
-    assert methods(server) == ["POST"]
+    assert methods(server) == ["PUT"]
 
 
 def test_a_list_that_is_begun_is_closed(server):
