@@ -132,6 +132,8 @@ def pull(
     def act(plan: Plan, progress: Progress | None, _: bool) -> None:
         _write_files(tree, plan, progress)
         plan._bases.save(tree)
+        if wanted is None:
+            tree.set_overwriting([])  # what a push of before has left is known now
         tree.set_origin(Origin(store.datastore.transport.base, account, scope))
 
     plan = Plan(act)

@@ -504,3 +504,20 @@ def test_a_pull_that_is_cut_short_is_pulled_again(store, tmp_path, monkeypatch):
         folder.pull(store, place).carry_out()
         assert "hidden" not in "".join(files(place).values())
         assert changed(store, place) == []
+
+
+def test_a_push_that_was_cut_short_is_no_conflict(store, pulled):
+    """What a push had deleted, and did not come to create anew, is created by the next; after a pull that is over."""
+    from dhis2kv.snapshot.tree import Tree
+
+    write(pulled, "app/cfg.json", 5)
+    Tree(pulled, "dataStore").set_overwriting([("app", "cfg")])
+    del store["app"]["cfg"]
+    assert changed(store, pulled) == ["here  + app/cfg"]
+    folder.push(store, pulled).carry_out()
+    assert (store["app"]["cfg"], changed(store, pulled)) == (5, [])
+    Tree(pulled, "dataStore").set_overwriting([("app", "cfg")])
+    folder.pull(store, pulled).carry_out()
+    write(pulled, "app/cfg.json", 6)
+    del store["app"]["cfg"]
+    assert changed(store, pulled) == ["both  ! app/cfg: changed here, deleted there"]
