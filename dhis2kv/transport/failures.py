@@ -83,7 +83,7 @@ def _no_connection(cause: Any, url: str, proxy: str | None) -> str:
             f"no connection to the proxy {_shown(proxy)}, by which {parts.netloc} is asked: {reason}."
             " NO_PROXY names hosts that are asked directly"
         )
-    if "CERTIFICATE_VERIFY_FAILED" in reason:
+    if "CERTIFICATE_VERIFY_FAILED" in reason or "doesn't match" in reason:  # the latter by urllib3 before 2.0
         reason = _certificate(reason)
     elif isinstance(cause, urllib3.exceptions.SSLError) and re.search(
         "WRONG_VERSION|RECORD_LAYER|HTTP_REQUEST", reason
@@ -102,7 +102,7 @@ def _shown(proxy: str | None) -> str:
 def _certificate(reason: str) -> str:
     """What is wrong with a certificate, and what to set where it is one of the user's own."""
     said = re.sub(r".*verify failed: |\s*\(_ssl\.c.*", "", reason)
-    if re.search("mismatch|expired|not yet valid", said):
+    if re.search("mismatch|doesn't match|expired|not yet valid", said):
         return f"the server's certificate is not valid: {said}"
     more = "" if find_spec("truststore") else "; dhis2kv[truststore] takes those of the operating system"
     return (
