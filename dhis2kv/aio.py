@@ -87,7 +87,7 @@ class AsyncDatastore:
         encrypt: bool = False,
         sharing: Sharing | None = None,
     ) -> None:
-        """Create or update an entry; one request, two for a new key on servers up to 2.37."""
+        """Create or update an entry; one request, two for a new key before 2.38.5, 2.39.3 and 2.40.1."""
         how: dict[str, Any] = {"user": user, "encrypt": encrypt, "sharing": sharing}
         await asyncio.to_thread(self._datastore.set, namespace, key, value, **how)
 
@@ -167,6 +167,10 @@ class AsyncDatastore:
         """Change who may read and write many entries, as ``share`` does, several at a time."""
         how: dict[str, Any] = {"public": public, "users": users, "groups": groups, "progress": progress}
         await asyncio.to_thread(self._datastore.share_many, namespace, keys, **how)
+
+    async def known(self, sharing: Sharing) -> tuple[Sharing, list[str]]:
+        """The part of a sharing whose users and groups exist on this server, and of each other one a sentence."""
+        return await asyncio.to_thread(self._datastore.known, sharing)
 
     # --- many entries -------------------------------------------------------------------------------------------------
 

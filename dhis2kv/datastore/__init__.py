@@ -1,9 +1,9 @@
 """The flat accessor: every operation on the two data stores, one method each.
 
 The methods check names and values and say what they do; the rooms behind them do it: ``reading``, ``writing``,
-``parts`` (of values), ``access`` (who may read), over ``creating`` and ``anew`` (what cannot be updated, or must not be
-open), ``many`` (several at a time) and ``server`` (calls that reach what they name). They import errors, wire, releases
-and transport.
+``parts`` (of values), ``shared`` and ``access`` (who may read), over ``creating`` and ``anew`` (what cannot be updated,
+or must not be open), ``many`` (several at a time) and ``server`` (calls that reach what they name). They import errors,
+wire, releases and transport.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from dhis2kv.datastore.access import Access, no_sharing
 from dhis2kv.datastore.anew import Maker
 from dhis2kv.datastore.another import OtherAccount
 from dhis2kv.datastore.creating import Creator
-from dhis2kv.datastore.many import Phase, Progress, each
+from dhis2kv.datastore.many import Progress
 from dhis2kv.datastore.parts import PartWriter, check_path
 from dhis2kv.datastore.reading import Reader
 from dhis2kv.datastore.search import Search, Searcher
 from dhis2kv.datastore.server import Names, Server, names_of, new_names_of, store_of
+from dhis2kv.datastore.shared import SharedEntries
 from dhis2kv.datastore.writing import Writer
 from dhis2kv.releases import Version
 from dhis2kv.transport import Transport
 from dhis2kv.wire import Query
 from dhis2kv.wire.conditions import Condition
-from dhis2kv.wire.sharing import Grants, Metadata, Sharing, access
+from dhis2kv.wire.sharing import Metadata, Sharing
 
 __all__ = ["Datastore", "Metadata", "Progress", "Sharing", "no_sharing"]
 
 
-class Datastore:
+class Datastore(SharedEntries):
     """Both data stores of one server, as one account; ``user=True`` means the account's own ``userDataStore``.
 
     Names are checked before anything is sent: ``InvalidKey`` (a ``KeyError`` and a ``ValueError``) for those no server
@@ -138,7 +139,7 @@ class Datastore:
         encrypt: bool = False,
         sharing: Sharing | None = None,
     ) -> None:
-        """Create or update an entry; one request, two for a new key on servers up to 2.37.
+        """Create or update an entry; one request, two for a new key before 2.38.5, 2.39.3 and 2.40.1.
 
         In the user store an existing entry costs three, until the version of the server is known: on 2.41.0 to 2.41.9,
         2.42.0 to 2.42.5 and 2.43.0 an update writes that entry of every account (DHIS2-21740). So entries are created
@@ -236,68 +237,6 @@ class Datastore:
             raise errors.InvalidValue(f"keep is a whole number of at least 1, not {keep!r}")
         self.check_writable()
         self._parts.roll(names, text, keep, self._given(user, sharing))
-
-    # --- who may read it ----------------------------------------------------------------------------------------------
-
-    def metadata(self, namespace: str, key: str) -> Metadata:
-        """What the shared store knows about an entry: its dates, who made it, who may read it; one request.
-
-        And one for each user or group whom it is shared with and who was not met before, to know the name, and one for
-        the server's time zone, once. The user store keeps no such thing. Raises ``KeyNotFound`` when it is absent.
-        """
-        return self._access.metadata(names_of(False, namespace, key))
-
-    def sharing(self, namespace: str, key: str) -> Sharing:
-        """Who may read and write an entry of the shared store; costs and raises as ``metadata`` does."""
-        return self._access.sharing(names_of(False, namespace, key))
-
-    def share(
-        self,
-        namespace: str,
-        key: str,
-        *,
-        public: str | None = None,
-        users: Mapping[str, str] | None = None,
-        groups: Mapping[str, str] | None = None,
-    ) -> None:
-        """Change who may read and write an entry: the parts that are given, each as a whole; the others stay.
-
-        Three requests, for it is read back, one where nothing changes, and one for each user or group that is not given
-        by its id, as ``"id:..."``. Raises ``InvalidValue`` before anything is changed where one does not exist, or
-        where several groups have that name; ``NotStored`` where the server does not keep what it accepts, as with ids
-        that do not exist; ``Forbidden`` for who may not write the entry. Where the server's release does not heed
-        sharing when it reads, a warning in the log says so, once.
-        """
-        names = names_of(False, namespace, key)
-        change = self._change(public, users, groups)
-        self._server.reachable(names)
-        change(names)
-
-    def share_many(
-        self,
-        namespace: str,
-        keys: Iterable[str],
-        *,
-        public: str | None = None,
-        users: Mapping[str, str] | None = None,
-        groups: Mapping[str, str] | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        """Change who may read and write many entries, as ``share`` does, several at a time.
-
-        Users and groups are looked up once. ``progress`` and ``BulkError`` are as in ``set_many``.
-        """
-        if isinstance(keys, str):
-            raise TypeError("share_many takes several keys, and would take a str for its letters: give it a list")
-        everything = [names_of(False, namespace, key) for key in dict.fromkeys(keys)]
-        self._each([(everything, self._change(public, users, groups))], progress)
-
-    def known(self, sharing: Sharing) -> tuple[Sharing, list[str]]:
-        """The part of a sharing whose users and groups exist on this server, and of each other one a sentence.
-
-        One request for each name, which ids need not; of those nothing is known.
-        """
-        return self._access.known(sharing)
 
     # --- many entries -------------------------------------------------------------------------------------------------
 
@@ -496,13 +435,6 @@ class Datastore:
         """Who is signed in: ``{"id": ..., "username": ...}``, up to 2.37 without ``username``; one request."""
         return self._server.account()
 
-    def protections(self) -> list[dict[str, Any]] | None:
-        """The protected namespaces of the shared store, as the server tells them; one request, and the version's.
-
-        None on servers before 2.42, which do not tell. Raises ``Forbidden`` for accounts that may not manage apps.
-        """
-        return self._access.protections()
-
     # --- beneath ------------------------------------------------------------------------------------------------------
 
     def check_writable(self) -> None:
@@ -522,26 +454,6 @@ class Datastore:
         return {
             new_names_of(user, namespace, key): self.dumps(value, encrypt=encrypt) for key, value in entries.items()
         }
-
-    def _change(
-        self, public: str | None, users: Mapping[str, str] | None, groups: Mapping[str, str] | None
-    ) -> Callable[[Names], None]:
-        """What changes the sharing of an entry so, after users and groups were looked up."""
-        wanted = None if public is None else access(public)
-        self.check_writable()
-        users_by_id, groups_by_id = self._access.resolved(users, groups)
-        return lambda names: self._access.share(names, wanted, users_by_id, groups_by_id)
-
-    def _given(self, user: bool, sharing: Sharing | None) -> Grants | None:
-        """The sharing of what is to be created, by ids."""
-        if sharing is None:
-            return None
-        if user:
-            raise no_sharing()
-        return self._access.grants_of(sharing)
-
-    def _each(self, phases: list[Phase], progress: Progress | None) -> None:
-        each(self._server, self.workers, phases, progress)
 
 
 def _space(user: bool, namespace: str) -> Names:

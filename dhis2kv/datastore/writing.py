@@ -78,7 +78,10 @@ class Writer:
             raise
 
     def _put(self, names: Names, text: str) -> None:
-        """Create or update; up to 2.37 a PUT does not create, so that a POST follows and, if need be, a PUT again."""
+        """Create or update; where a PUT does not create, a POST follows and, if need be, a PUT again.
+
+        It does from 2.38.5, 2.39.3 and 2.40.1 on.
+        """
         unsure = False
         for last in (False, True):
             try:

@@ -112,7 +112,7 @@ def pull(
     Only reads; ``carry_out`` writes the files. Costs what ``snapshot.read`` does. What changed in the folder since the
     last pull, and not on the server, stays; a conflict is what changed on both sides, and ``force`` takes what is on
     the server. ``secrets`` takes encrypted entries, too. Where a server does not show what is encrypted (the shared
-    store before 2.38, the user store before 2.40), that is needed for every entry.
+    store before 2.38, the user store before 2.40.1), that is needed for every entry.
 
     Raises ``KeyNotFound`` for a namespace that is neither on the server nor in the folder, and ``OtherServer`` for a
     folder of another server.

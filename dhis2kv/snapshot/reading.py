@@ -60,7 +60,7 @@ def read(
     namespace is the server's. Numbers keep every digit.
 
     An encrypted entry is one that bulk reads hide. Where a server has none (dataStore before 2.38, userDataStore before
-    2.40), every entry costs a request and ``encrypted`` is None; that is logged as a warning.
+    2.40.1), every entry costs a request and ``encrypted`` is None; that is logged as a warning.
 
     What cannot be read does not end the reading: a namespace that the account may not read, or that has a name to which
     no address leads; an entry like that, or one whose value this Python cannot hold. ``left_out(name, error)`` is

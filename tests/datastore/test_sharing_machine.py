@@ -1,10 +1,12 @@
 """A law over accounts, a group, and whatever they do: nobody ever reads a value that its sharing did not give them."""
 
+import io
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from dhis2kv import Forbidden, KeyNotFound, Query, Sharing
+from dhis2kv import Forbidden, KeyNotFound, Query, Sharing, snapshot
 from dhis2kv.emulator import Emulator
 from tests.conftest import connect
 
@@ -48,8 +50,10 @@ class Secrets(RuleBasedStateMachine):
         for name, password in ACCOUNTS.items():
             self.emulator.add_user(name, password)
         self.emulator.add_group("Team", GROUP)
-        self.stores = {name: connect(self.emulator, (name, password)) for name, password in ACCOUNTS.items()}
-        self.lookers = {name: connect(self.emulator, (name, password)) for name, password in ACCOUNTS.items()}
+        self.stores, self.lookers = (
+            {name: connect(self.emulator, (name, password), workers=1) for name, password in ACCOUNTS.items()}
+            for _ in range(2)
+        )
         self.entries, self.allowed, self.count = {}, {}, 0
         self.trail, self.looking = [], False
         self.late = release >= "2.41"  # where an encrypted value must be there when its entry is created
@@ -144,6 +148,31 @@ class Secrets(RuleBasedStateMachine):
         self.trail.clear()
         del self.stores[account]["app"][key]
         del self.entries["app", key]
+
+    @rule(account=accounts, by_file=st.booleans())
+    def copy(self, account, by_file):
+        """Copy what an account can read into a namespace that does not exist, at once or by an export and an import."""
+        self.looking = True
+        connect(self.emulator)["copy"].clear()
+        self.looking = False
+        self.entries = {place: held for place, held in self.entries.items() if place[0] == "app"}
+        source = {key: held for (_, key), held in self.entries.items() if held.may(account, "r")}
+        if not source:
+            return
+        store = self.stores[account]
+        self.trail.clear()
+        entries = list(snapshot.read(store, ["app"], sharing=True))
+        assert {entry.key for entry in entries} == source.keys()
+        if by_file:
+            file = io.StringIO()
+            snapshot.dump(file, {"dataStore": entries})
+            entries = snapshot.load(io.StringIO(file.getvalue()))["dataStore"]
+        moved = [entry._replace(namespace="copy") for entry in entries]
+        for entry in entries:
+            made = Held(entry.value, bool(entry.encrypted), account, source[entry.key].sharing)
+            self.entries["copy", entry.key] = made
+            self.allowed[entry.value] |= made.readers
+        snapshot.apply(store, snapshot.plan(store, moved))
 
     @invariant()
     def all_is_as_it_should_be(self):
