@@ -329,7 +329,8 @@ class Datastore(SharedEntries):
         come before or after others, lists and objects, member names other than letters, digits, ``_`` and ``-``,
         texts with ``~``, ``@``, ``::``, commas or brackets, numbers from 2^31 on or below 0. ``explain=True`` says
         which it is and sends nothing; the log says it, too. What ``get_all`` says comes on top, and with ``fields``
-        one request for each that some entry lacks. Where a server has no queries it costs what ``get_all`` costs.
+        one request for each that some entry lacks, and one where an entry lacks all of them. Where a server has no
+        queries it costs what ``get_all`` costs.
 
         No server looks into entries that are stored encrypted. They are found by their keys; by their values only
         with ``encrypt=True``, which reads all entries. Without it a warning in the log says so, once.

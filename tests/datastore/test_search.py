@@ -360,6 +360,7 @@ def test_costs(emulator, either, version):
         (lambda ns: ns.find(where("name") > "B"), 1),
         (lambda ns: ns.find(where("age") > 30, fields="name"), 1),
         (lambda ns: ns.find(fields="name,left"), 2),
+        (lambda ns: ns.find(fields="left"), 3),
         (lambda ns: ns.find(where("age").in_([9, 41]), order="age", limit=1), 1),
     ):
         sent(emulator)
