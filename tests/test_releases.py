@@ -9,7 +9,7 @@ import pickle
 import pytest
 import responses
 
-from dhis2kv import AsyncDatastore, Rejected, ServerError, Store, snapshot
+from dhis2kv import AsyncDatastore, NotAuthenticated, Rejected, ServerError, Store, snapshot
 from dhis2kv.cli import cli
 from dhis2kv.emulator import Emulator
 from dhis2kv.mcp.tools import Tools
@@ -270,6 +270,32 @@ def test_trouble_that_passes_is_no_reason_to_delete():
     assert store.user["app"]["cfg"] == "old"
     store.user["app"]["cfg"] = "new"
     assert [method for method, _ in sent(emulator)][-3:] == ["POST", "GET", "PUT"]
+
+
+@pytest.mark.parametrize("release", ["2.42", "2.42.5"])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_lost_answer_is_told(release, known):
+    """Where the first try may have acted and the next is refused, the error says that the server may have acted."""
+    emulator = Emulator(release)
+    store = connect(emulator)
+    refused = None
+
+    def deliver(request):
+        nonlocal refused
+        reply = Emulator.deliver(emulator, request)
+        if refused is None and request.method == "POST":
+            if known:
+                assert store.version
+            refused = emulator.fail("status", status=401, times=99)
+        return reply
+
+    emulator.deliver = deliver
+    emulator.fail("drop_after", method="POST")
+    with pytest.raises(NotAuthenticated) as caught:
+        store.user["app"]["cfg"] = 1
+    assert caught.value.sent
+    refused.times = 0
+    assert store.user["app"]["cfg"] == 1
 
 
 # --- an account that cannot ask who it is -----------------------------------------------------------------------------

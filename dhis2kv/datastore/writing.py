@@ -54,17 +54,15 @@ class Writer:
                 raise
             lost = True  # tried once more, as the transport does it with a PUT
         try:
-            faulty = self._server.has(USER_PUT_OF_ALL)
+            if not self._server.has(USER_PUT_OF_ALL):
+                self._put(names, text)
+            elif lost:
+                self._create_again(names, text)
+            else:
+                self._maker.make_anew(names, text, False)
         except errors.Dhis2kvError as error:
-            if lost:
-                error.sent = True
+            error.sent = error.sent or lost
             raise
-        if not faulty:
-            self._put(names, text)
-        elif lost:
-            self._create_again(names, text)
-        else:
-            self._maker.make_anew(names, text, False)
 
     def _create_again(self, names: Names, text: str) -> None:
         """Create or replace what may have been created already, by a try whose answer was lost."""
@@ -73,9 +71,6 @@ class Writer:
         except errors.KeyExists:
             if not wire.same(self._creator.written(names), wire.loads(text)):
                 self._maker.make_anew(names, text, False)
-        except errors.Dhis2kvError as error:
-            error.sent = True
-            raise
 
     def _put(self, names: Names, text: str) -> None:
         """Create or update; where a PUT does not create, a POST follows and, if need be, a PUT again.
