@@ -1,7 +1,8 @@
 """The DHIS2 data store as a dict: ``store["app"]["cfg"] = {...}``.
 
-The names are loaded at first use, so that importing the package costs nothing: its pytest plugin is imported by every
-run of pytest where it is installed.
+Here since the names that programs import stay, wherever in the library the things themselves move. It imports the
+library, ``config`` and ``aio``, each name at its first use, so that importing the package costs nothing: its pytest
+plugin is imported by every run of pytest where it is installed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The command ``dhis2kv``, and ``python -m dhis2kv``."""
+"""The command ``dhis2kv``, and ``python -m dhis2kv``; imports the command line.
+
+Here since without its extra the command line cannot even be imported, and somebody has to say what to install.
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""The flat accessor for asyncio programs: the same names and signatures, awaitable."""
+"""The flat accessor for asyncio programs: the same names and signatures, awaitable; imports the library.
+
+Here since a call that blocks must not hold up an event loop: it runs in a thread, and does what the accessor does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Settings for long-running programs: a snapshot of a namespace that outlives the server's absences."""
+"""Settings for long-running programs: a snapshot of a namespace that outlives the server's absences.
+
+It may import the library up to the store. Here since a store gives what the server holds at that moment, an entry at a
+time, and a program wants all its settings of one moment, also while the server is away.
+"""
 
 from __future__ import annotations
 

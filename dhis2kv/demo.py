@@ -1,4 +1,8 @@
-"""A guided tour: what the library does, each expression with its value and its requests."""
+"""A guided tour: what the library does, each expression with its value and its requests.
+
+Imports the store, ``testing`` and ``audit``. Here since whoever looks at the library for the first time should see it
+at work, without a server, and be able to trust what is shown: each expression is run, and its value compared.
+"""
 
 from __future__ import annotations
 

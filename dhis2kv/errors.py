@@ -20,6 +20,8 @@
     ├── NotStored                                 the server said yes, and reading back says no
     ├── Changed                                   somebody else wrote meanwhile
     └── BulkError                                 some of several writes failed
+
+Here since what an error means to whoever catches it is one matter, wherever it is raised. Imports nothing of ours.
 """
 
 from __future__ import annotations

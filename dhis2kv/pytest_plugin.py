@@ -1,6 +1,7 @@
 """Fixtures for tests of code that uses a DHIS2 data store.
 
-Every run of pytest imports this module where the package is installed: what costs time is imported by the fixtures.
+Here since pytest loads plugins as modules: every run of pytest imports this one where the package is installed. So what
+costs time, the store and ``testing``, is imported by the fixtures.
 """
 
 from __future__ import annotations

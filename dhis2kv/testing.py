@@ -20,6 +20,9 @@
 - ``session()`` is a ``requests`` session without sockets, ``serve()`` the same emulator on a loopback address.
 
 Under pytest the fixtures ``dhis2_store``, ``dhis2_emulator``, ``dhis2_server`` and ``dhis2_clock`` do all this.
+
+Imports the emulator and the store. Here since the emulator knows nothing of the library, nor the library of it: whoever
+tests with both finds them together in one place.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A *record* is what one read brought: the text of an entry (or that there is none), all texts of a namespace, or a
 listing of names. A write drops the records that it may have made stale, so that nothing read before it is served after
-it.
+it. Here since when a record counts, and when no longer, is one matter, whoever reads and writes.
 
 This room says what may be asked of a cache. ``records`` says what is remembered, ``texts`` how it becomes values,
 ``reads`` how a read is done once, ``shared`` what machines agree on, and ``redis`` is one place where they keep it. Of

@@ -4,6 +4,9 @@ The methods check names and values and say what they do; the rooms behind them d
 ``parts`` (of values), ``shared`` and ``access`` (who may read), over ``creating`` and ``anew`` (what cannot be updated,
 or must not be open), ``many`` (several at a time) and ``server`` (calls that reach what they name). They import errors,
 wire, releases and transport.
+
+Here since what can be done with the two stores is read in one place, whoever does it. ``Datastore`` is longer than
+other classes since it is that list: one short method an operation, with all that its user has to know in the docstring.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A store for agents, over the Model Context Protocol: ``build`` and ``serve``; needs the extra ``mcp``.
 
 ``tools`` is what each tool does, without any protocol; ``server`` puts them behind the protocol's official SDK. The
-names are loaded at first use, so that the tools can be had where the SDK is not installed. May import all that the
-command line may, but the emulator: it is a second face on the same calls.
+names are loaded at first use, so that the tools can be had where the SDK is not installed. May import the library and
+``snapshot``. Here since an agent, as a person at a shell, needs a face of its own on the same calls.
 """
 
 from __future__ import annotations

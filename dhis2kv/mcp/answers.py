@@ -1,6 +1,7 @@
 """What the tools of the MCP server answer: shapes that a client is shown, and how values fit into the room there is.
 
-Knows neither the protocol nor the store; imports the errors and wire.
+Knows neither the protocol nor the store; imports the errors and wire. Here since an agent has room for little, and has
+to be told what was cut and how it gets the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The MCP server: the tools of ``tools`` behind the protocol's official SDK, the extra ``mcp``."""
+"""The MCP server: the tools of ``tools`` behind the protocol's official SDK, the extra ``mcp``.
+
+Imports the errors, the tools and the store. Here since it alone knows the SDK.
+"""
 
 # Without the SDK, which is an extra, its classes are unknown here; with it everything is checked.
 # mypy: disable-error-code="import-not-found", allow-subclassing-any

@@ -1,7 +1,8 @@
 """What the tools of the MCP server do: plain methods over a ``Store``, without any protocol.
 
 Names, parameters, results and docstrings are what a client is shown, and so is ``PARAMETERS``. Every error is a
-``Dhis2kvError``, whose sentence is safe to show.
+``Dhis2kvError``, whose sentence is safe to show. Imports the library. Here since what a tool may do to a store can be
+read and tested without a client.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ is that of the ``d2w`` command line, whose own files count after it: ``.dhis2/pr
 the nearest folder above it, and ``~/.config/dhis2/profiles.toml``.
 
 Imports ``environment`` and ``private``, and knows no server: ``Store.from_profile`` stands on it, without any extra.
+Here since a secret belongs neither in a program nor on a command line.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ and ``Changes`` of ``planned`` (a plan that is kept on the disk). ``dhis2kv.snap
 folder.
 
 It may import the library up to the store. ``reading``, ``file``, ``changes`` and ``comparing`` each do one of these,
-and ``folder`` does it with one file a key.
+and ``folder`` does it with one file a key. Here since what is carried from one place to another has to arrive as it
+was: every digit of it, what is encrypted, and who may read it.
 """
 
 from __future__ import annotations

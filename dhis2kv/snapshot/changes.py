@@ -1,7 +1,7 @@
 """What has to change in a store so that it holds certain entries, and changing it.
 
-It may import the library up to the store. It exists so that a plan can be seen before it is carried out, and carried
-out again after it failed half-way.
+It may import the library up to the store. Here since a plan is seen before it is carried out, and carried out again
+after it failed half-way.
 """
 
 from __future__ import annotations

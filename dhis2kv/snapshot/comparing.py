@@ -1,6 +1,6 @@
 """How entries differ, for people to read.
 
-It may import the library up to the store. It exists so that comparing knows nothing of where entries come from.
+It may import the library up to the store. Here since comparing need not know where entries come from.
 """
 
 from __future__ import annotations

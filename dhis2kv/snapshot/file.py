@@ -1,7 +1,7 @@
 """The form of an export as a file: entries as JSON, one a line, and back.
 
-It may import the library up to the store. It exists so that the form is written and read in one place: whoever reads an
-export is as strict as all others, for a slip in an edited one must not lay open what is encrypted.
+It may import the library up to the store. Here since the form is written and read in one place: whoever reads an export
+is as strict as all others, for a slip in an edited one must not lay open what is encrypted.
 """
 
 from __future__ import annotations

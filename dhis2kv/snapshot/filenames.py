@@ -1,7 +1,7 @@
 """Names of namespaces and keys as file names that Linux, macOS and Windows can hold, and back.
 
-It may import the library up to the store. It exists because a server holds names that file systems refuse, fold or
-change: ``a:b``, ``CON``, ``Cfg`` beside ``cfg``, 255 characters of four bytes each. What is troublesome is written as
+It may import the library up to the store. Here since a server holds names that file systems refuse, fold or change:
+``a:b``, ``CON``, ``Cfg`` beside ``cfg``, 255 characters of four bytes each. What is troublesome is written as
 percent-encoded UTF-8; servers refuse ``%`` in names, so that this can be told from a name's own characters. Of a name
 that is too long the beginning stays, and a hash of all of it; where it is shortened, somebody has to note the name.
 """

@@ -21,8 +21,9 @@ as JSON. The form of the folder is described in ``dhis2kv.snapshot.tree``.
 Encrypted entries stay on the server, and nothing in the folder is written over one, unless ``pull`` is told
 ``secrets=True``: then they are in the folder, readable and marked, and ``push`` has them encrypted again.
 
-It may import the library up to the store. Besides what each function says, all raise what reading a store raises, and
-``BrokenFolder``, a ``ValueError``, for a file that is none of the form, with its path.
+It may import the library up to the store. Here since a folder is changed by people, and the server by others: what
+counts of both is decided here, whatever the form of files. Besides what each function says, all raise what reading a
+store raises, and ``BrokenFolder``, a ``ValueError``, for a file that is none of the form, with its path.
 """
 
 from __future__ import annotations

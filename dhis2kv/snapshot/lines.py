@@ -1,10 +1,9 @@
 """Which lines two texts have in common, in time that grows with their length.
 
-It may import nothing of ours. It exists because Python's ``difflib`` takes minutes for a megabyte of JSON, whose lines
-are much alike. The way is that of "patience": lines that each text has once are matched first, and what lies between
-them is compared in the same way; where there are none, a search for the shortest edit is tried up to a limit, and
-beyond it lines are matched by how often they came before. The result is right always, and the shortest where texts
-differ little.
+It may import nothing of ours. Here since Python's ``difflib`` takes minutes for a megabyte of JSON, whose lines are
+much alike. The way is that of "patience": lines that each text has once are matched first, and what lies between them
+is compared in the same way; where there are none, a search for the shortest edit is tried up to a limit, and beyond it
+lines are matched by how often they came before. The result is right always, and the shortest where texts differ little.
 """
 
 from __future__ import annotations

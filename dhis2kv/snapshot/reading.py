@@ -1,7 +1,7 @@
 """Entries, and how they are read from a store page by page.
 
-It may import the library up to the store. It exists because bulk reads hide what is encrypted, and are not
-to be had from older servers: whoever reads whole namespaces meets all of that here, once.
+It may import the library up to the store. Here since bulk reads hide what is encrypted, and are not to be had from
+older servers: whoever reads whole namespaces meets all of that here, once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A JSON text read part by part: what an export is read with, for it may be larger than memory.
 
-It may import the library up to the store. It exists because Python's ``json`` reads a text whole or not at all, and
-takes the last of several members of one name in silence. Here each name stands once, and every error has its place.
+It may import the library up to the store. Here since Python's ``json`` reads a text whole or not at all, and takes the
+last of several members of one name in silence. Here each name stands once, and every error has its place.
 """
 
 from __future__ import annotations

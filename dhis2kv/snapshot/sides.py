@@ -1,7 +1,7 @@
 """Three sides of each entry: what a server held when a folder was pulled, what the folder holds, what the server holds.
 
-It may import the library up to the store. It exists so that ``folder``, which decides what is to be done about them,
-does not care where each comes from.
+It may import the library up to the store. Here since ``folder``, which decides what is to be done about them, need not
+know where each comes from.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """JSON values one after the other, in a file of their own: lists that can be longer than memory.
 
-It may import the library up to the store. It exists because a plan is made whole before it is carried out.
+It may import the library up to the store. Here since a plan is made whole before it is carried out.
 """
 
 from __future__ import annotations

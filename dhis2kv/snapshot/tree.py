@@ -1,7 +1,7 @@
 """A folder of namespaces on disk: one file a key, and what the server held when it was pulled.
 
-It may import the library up to the store. It exists so that ``folder``, which compares three sides, knows nothing of
-file names. The form::
+It may import the library up to the store. Here since ``folder``, which compares three sides, need not know of file
+names. The form::
 
     DIR/dataStore/app/cfg.json         a value: indented, members sorted, a newline at the end
     DIR/dataStore/app/.dhis2kv.json    what the names of files do not say: which of these entries are encrypted, and

@@ -1,6 +1,6 @@
 """Files that are written whole or not at all, for their owner's eyes only.
 
-It may import nothing of ours. It exists because a backup that was cut short must not take the place of a good one.
+It may import nothing of ours. Here since a backup that was cut short must not take the place of a good one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What people hold: ``Store`` maps names to namespaces, and ``Namespace`` keys to values (``namespace``).
 
-No HTTP here, only what Python's mappings mean, over the accessor and the cache. May import all rooms below: errors,
-wire, releases, transport, cache, datastore, profiles.
+Here since what each expression with a mapping means, and what it may cost, is decided in one place. No HTTP here: it
+stands on the accessor and the cache, and may import all of the library below, and ``models``.
 """
 
 from __future__ import annotations

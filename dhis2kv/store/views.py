@@ -1,4 +1,7 @@
-"""Views of a store or a namespace, and what they look at; imports how values are compared."""
+"""Views of a store or a namespace, and what they look at; imports how values are compared.
+
+Here since a view is sized, searched and gone through as often as one likes, and should cost what one look costs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""One HTTP conversation with a DHIS2 server: session, sign-in, time limits, retries and logging."""
+"""One HTTP conversation with a DHIS2 server: session, sign-in, time limits, retries and logging.
+
+Imports errors and wire. Here since whether a call may be sent again without changing its outcome is known only where
+all of it was sent.
+"""
 
 from __future__ import annotations
 

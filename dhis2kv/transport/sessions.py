@@ -1,7 +1,7 @@
 """The session of ``requests`` that a transport sends with: its own, or made of one that was passed in.
 
-Here since what a session brings along (adapters, headers, proxies, certificates) is taken over, and what it does by
-itself (cookies of somebody else, redirects, connections that others use too) is not.
+Imports ``requests`` and ``exchange``. Here since what a session brings along (adapters, headers, proxies, certificates)
+is taken over, and what it does by itself (cookies of somebody else, redirects, connections that others use too) is not.
 """
 
 from __future__ import annotations
