@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.structures import CaseInsensitiveDict
 from requests.utils import select_proxy
 
 from dhis2kv import errors, wire
 from dhis2kv.transport import bodies
+from dhis2kv.transport.adapter import Headers
 from dhis2kv.transport.exchange import Exchange
 from dhis2kv.transport.failures import failure
-from dhis2kv.transport.sessions import check_settings, disconnect, session_like, settings_of
+from dhis2kv.transport.sessions import OwnSession, check_settings, disconnect, session_like, settings_of
 from dhis2kv.transport.signing import Basic, Token, signer, text
 
 log = logging.getLogger("dhis2kv")
@@ -39,7 +39,7 @@ IDLE = 10.0  # seconds; servers close a connection after 20 s without a request
 REPEATED = frozenset({429, 502, 503, 504})
 HEADERS = 5  # the level at which headers are logged, below DEBUG, at which requests are
 
-_INHERITED: list[requests.Session] = []  # of the parent process, for as long as this one lives
+_INHERITED: list[OwnSession] = []  # of the parent process, for as long as this one lives
 
 
 class Transport:
@@ -98,6 +98,8 @@ class Transport:
         self._ask_system = self._settings["verify"] is True
         self._session = session_like(session, ask_system=self._ask_system)
         self._headers = {name: text(value) for name, value in self._session.headers.items() if value is not None}
+        self._root = urlsplit(self.base).path + "/api/"
+        self._reads: tuple[Any, Any] = ("no cookie yet", None)  # the headers of a read, for as long as a cookie lasts
         self._last_used = clock()
         self._process = os.getpid()
         self._signing = threading.Lock()
@@ -213,8 +215,8 @@ class Transport:
         log.debug("%s %s: %d, %d bytes", call.method, url, response.status_code, len(body))
         _log_headers(">", request.headers)
         _log_headers("<", response.headers)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        anonymous = not {"authorization", "cookie"} & {name.lower() for name in request.headers}
+        headers = dict(response.headers.lower_items())
+        anonymous = "Authorization" not in request.headers and "Cookie" not in request.headers
         reply = wire.Reply(call, url, response.status_code, headers, body, counted=counted, anonymous=anonymous)
         if 200 <= reply.status < 300 and not reply.whole:
             host = urlsplit(url).netloc
@@ -229,8 +231,14 @@ class Transport:
         request = requests.PreparedRequest()
         request.method = call.method
         request.url = f"{self.base}{call.target}"
-        request.headers = CaseInsensitiveDict(self._headers)
         request.hooks = {"response": list(self._session.hooks["response"])}
+        request.headers = Headers()
+        cookie = self._session.cookies.header(request, self._root)
+        if not call.writes and cookie == self._reads[0] and not request.hooks["response"]:
+            request.headers = self._reads[1]
+            return request
+        request.headers = Headers(self._headers)
+        request.prepare_cookies(self._session.cookies)
         if not call.writes:
             # Coming servers let caches hand out what is a minute old, and say 304 for whole types of entries at a time:
             # reads go to the server, and no ETag is used.
@@ -239,13 +247,13 @@ class Transport:
             request.body = call.body.encode()
             request.headers["Content-Type"] = "application/json"
             request.headers["Content-Length"] = str(len(request.body))
-        request.prepare_cookies(self._session.cookies)
-        if isinstance(self._auth, Basic | Token):
-            return self._auth(request)
-        if self._auth is not None:
-            with self._signing:  # where it gets a new token, one thread does, and the others wait for it
-                return self._sign(request)
-        return request
+        if self._auth is None or isinstance(self._auth, Basic | Token):
+            request = self._auth(request) if self._auth else request
+            if not call.writes:
+                self._reads = (cookie, request.headers)
+            return request
+        with self._signing:  # where it gets a new token, one thread does, and the others wait for it
+            return self._sign(request)
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         try:

@@ -38,6 +38,9 @@ def read(response: requests.Response, exchange: Exchange, most: int) -> tuple[by
     if raw.tell():
         raise requests.exceptions.StreamConsumedError("somebody has read a part of it already")
     coding = raw.headers.get("Content-Encoding", "").strip().lower()
+    length = raw.length_remaining
+    if exchange.watched and not coding and length and length <= min(CHUNK, most):
+        return _at_once(raw, length), not exchange.broke_off
     unzip = _Unzip(most) if coding in ("gzip", "x-gzip") and response.request.method != "HEAD" else None
     # Where urllib3 has it, read1 returns with what is there; read waits until the chunk is full.
     reader = getattr(raw, "read1", raw.read)
@@ -48,6 +51,14 @@ def read(response: requests.Response, exchange: Exchange, most: int) -> tuple[by
     whole = not exchange.broke_off if exchange.watched else _was_bounded(raw, response.request.method)
     # Of other codings urllib3 does not tell whether they came to their end.
     return body, whole and (unzip.ended if unzip else coding in ("", "identity"))
+
+
+def _at_once(raw: Any, length: int) -> bytes:
+    """A short body, in one piece; how long it may take is its exchange's affair."""
+    body: bytes = raw.read(length, decode_content=False)
+    if len(body) < length:
+        raise urllib3.exceptions.IncompleteRead(len(body), length - len(body))
+    return body
 
 
 def _bounded(pieces: Any, exchange: Exchange, most: int) -> bytes | bytearray:

@@ -177,7 +177,7 @@ class _Pool:
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]  # as above
 
 
-class _Adapter:
+class Watching:
     """Lets a class of adapters use pools of our own."""
 
     __slots__ = ()
@@ -186,14 +186,14 @@ class _Adapter:
         super().init_poolmanager(*args, **kwargs)  # type: ignore[misc]  # of the class that it is mixed into
         _use_our_pools(self.poolmanager)  # type: ignore[attr-defined]  # as above
 
+    def disconnect(self) -> None:
+        """Close the connections; what else an adapter holds belongs to whoever made it."""
+        HTTPAdapter.close(self)  # type: ignore[arg-type]  # of the class that it is mixed into
+
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)  # type: ignore[misc]  # as above
         _use_our_pools(manager)
         return manager
-
-
-class WatchedAdapter(_Adapter, HTTPAdapter):
-    """The adapter of a session of our own."""
 
 
 def watched(adapter: HTTPAdapter) -> HTTPAdapter:
@@ -209,7 +209,7 @@ def watched(adapter: HTTPAdapter) -> HTTPAdapter:
 @cache
 def _like(adapter: type) -> type:
     # What has a slot is the twin's own, although they share their attributes.
-    return type(adapter.__name__, (_Adapter, adapter), {"__slots__": ("poolmanager", "proxy_manager")})
+    return type(adapter.__name__, (Watching, adapter), {"__slots__": ("poolmanager", "proxy_manager")})
 
 
 def _use_our_pools(manager: Any) -> None:

@@ -14,19 +14,55 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar, get_cookie_header
 
 from dhis2kv import __version__
-from dhis2kv.transport.exchange import WatchedAdapter, watched
+from dhis2kv.transport.adapter import Adapter
+from dhis2kv.transport.exchange import Watching, watched
 
 
-class _Session(requests.Session):
+class Cookies(RequestsCookieJar):
+    """A jar that looks for cookies only where a reply brings some, and for what to send only after a change."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._changes = 0
+        self._header: tuple[int | None, str | None] = (None, None)  # as of which change, and what to send
+        super().__init__(*args, **kwargs)
+
+    def set_cookie(self, cookie: Any, *args: Any, **kwargs: Any) -> Any:
+        self._changes += 1
+        return super().set_cookie(cookie, *args, **kwargs)
+
+    def clear(self, *args: Any, **kwargs: Any) -> None:
+        self._changes += 1
+        super().clear(*args, **kwargs)
+
+    def header(self, request: requests.PreparedRequest, root: str) -> str | None:
+        """What a request below this path says of them, or None; not looked for again while no cookie changes."""
+        changes, (known, header) = self._changes, self._header
+        if known != changes:
+            header = get_cookie_header(self, request)  # type: ignore[no-untyped-call]  # not in its stubs
+            same = all(not cookie.expires and root.startswith(cookie.path) for cookie in self)
+            self._header = (changes if same else None, header)
+        return header
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        if response.info().get("Set-Cookie") is not None:
+            super().extract_cookies(response, request)
+
+
+class OwnSession(requests.Session):
     """A session that sees no redirects: a malformed Location raises bare errors deep inside the ordinary one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cookies: Cookies = Cookies()
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the name is requests'
         return None
 
 
-class _SystemAdapter(WatchedAdapter):
+class _SystemAdapter(Adapter):
     """Trusts whom the operating system trusts, too, where the extra ``truststore`` is installed."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -45,14 +81,14 @@ def _trust() -> dict[str, Any]:
     return {"ssl_context": truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
 
 
-def session_like(given: requests.Session | None, *, ask_system: bool = False) -> requests.Session:
+def session_like(given: requests.Session | None, *, ask_system: bool = False) -> OwnSession:
     """A session of our own, with the adapters and settings of one that was passed in, and connections of its own.
 
     ``ask_system`` lets the operating system say, too, whose certificates are trusted, where there are no adapters yet.
     """
-    session = _Session()
+    session = OwnSession()
     if given is None:
-        adapter = (_SystemAdapter if ask_system else WatchedAdapter)(pool_connections=1, pool_maxsize=32, max_retries=0)
+        adapter = (_SystemAdapter if ask_system else Adapter)(pool_connections=1, pool_maxsize=32)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
     else:
@@ -103,10 +139,10 @@ def _check_ordinary(given: requests.Session) -> None:
 
 
 def disconnect(session: requests.Session) -> None:
-    """Close the session's connections; what else its adapters hold belongs to whoever passed them in."""
+    """Close the connections of the session's adapters, as far as they are ours."""
     for adapter in session.adapters.values():
-        if isinstance(adapter, HTTPAdapter):
-            HTTPAdapter.close(adapter)
+        if isinstance(adapter, Watching):
+            adapter.disconnect()
 
 
 def check_settings(*, proxies: Any, verify: Any, cert: Any, **_: Any) -> None:
