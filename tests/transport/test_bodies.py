@@ -99,6 +99,8 @@ def test_cut_at_every_byte(frame, body):
     if not body and "gzip" in frame:
         body = b'""'
         whole = FRAMES[frame](body)
+    if not body:
+        whole = whole.replace(JSON, b"")  # an entry without a value has no type, either
     came = read_cuts(whole)
     assert came[-1] == meant(body)
     early = {meant(body)} if body[:1] in (b"{", b"[", b'"') and body else set()
