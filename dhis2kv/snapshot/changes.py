@@ -109,7 +109,7 @@ def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge", *, sha
                 changed = _other_sharing(store, entry) if sharing else None
                 if becomes_encrypted or changed or old.value != exact.fingerprint(entry.value):
                     secret = bool(entry.encrypted or old.encrypted)
-                    yield Change("~", entry._replace(encrypted=secret, sharing=changed))
+                    yield Change("~", checked(entry._replace(encrypted=secret, sharing=changed)))
         if mode == "replace":
             for key, old in now.items():
                 if old is not None:
@@ -129,7 +129,9 @@ def checked(entry: Entry) -> Entry:
     wire.check_name(entry.namespace, "namespace")
     wire.check_new_key(entry.key)
     try:
-        exact.dumps(entry.value)
+        text = exact.dumps(entry.value)
+        if entry.encrypted:
+            wire.check_encryptable(text)
     except errors.InvalidValue as error:
         raise errors.InvalidValue(f"{entry}: {error}") from error
     return entry

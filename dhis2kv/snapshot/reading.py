@@ -129,6 +129,9 @@ def _shared(store: Store, entries: list[Entry]) -> Iterator[Entry]:
             return entry._replace(sharing=store.datastore.sharing(entry.namespace, entry.key))
         except errors.KeyNotFound:
             return None
+        except (errors.Forbidden, errors.Unaddressable) as error:
+            log.warning("who may read %s is not told, so that it counts as closed: %s", entry, error)
+            return entry._replace(sharing=Sharing.private())
 
     with pool_of(store.datastore.workers) as pool:
         yield from (entry for entry in pool.map(told, entries) if entry is not None)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from dhis2kv import Forbidden, KeyNotFound, Sharing, snapshot
+from dhis2kv import Forbidden, InvalidValue, KeyNotFound, Sharing, snapshot
 from dhis2kv.emulator import Emulator
 from tests.cli import command_line  # noqa: F401 - the fixture
 from tests.conftest import connect, sent
@@ -181,6 +181,27 @@ def test_the_user_store_takes_no_sharing():
     fill(store)
     snapshot.apply(store.user, snapshot.plan(store.user, snapshot.read(store, sharing=True), sharing=True))
     assert store.user["app"].copy() == store["app"].copy()
+
+
+def test_sharing_that_is_not_told_is_closed(caplog):
+    """Where the account is not told who may read an entry, it is read all the same, and counts as closed."""
+    emulator = server()
+    store = connect(emulator)
+    store["app"].update(a=1, b=2)
+    emulator.fail("status", status=403, match="/app/a/metaData", times=9)
+    found = {entry.key: (entry.value, entry.sharing) for entry in snapshot.read(store, sharing=True)}
+    assert found == {"a": (1, PRIVATE), "b": (2, Sharing())}
+    assert "who may read app/a is not told" in caplog.text
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_is_too_long_to_be_encrypted_is_found_first(there):
+    """More than 159 bytes are refused by the plan, before anything is written; also where it is encrypted there."""
+    store = connect(server())
+    if there:
+        store["app"].set("k", "short", encrypt=True)
+    with pytest.raises(InvalidValue, match="app/k: the value has 162 bytes of JSON"):
+        snapshot.plan(store, [snapshot.Entry("app", "k", "y" * 160, not there)])
 
 
 def test_a_difference_of_sharing_is_one():
