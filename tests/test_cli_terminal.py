@@ -202,7 +202,8 @@ def test_a_pipe_that_ends_is_no_error(start, emulator):
     """| head shows its lines and nothing else."""
     emulator.load({"big": {f"key-{number}": "x" * 50 for number in range(5000)}})
     terminal = start()
-    screen = terminal.run("dhis2kv get big key-1 | head -1; dhis2kv export big --no-sharing 2>errors | head -2; cat errors")
+    export = "dhis2kv export big --no-sharing 2>errors | head -2; cat errors"
+    screen = terminal.run(f"dhis2kv get big key-1 | head -1; {export}")
     assert screen.splitlines()[-4:] == [f'"{"x" * 50}"', "{", '  "dhis2kv": 1,', READY.strip()]
 
 
