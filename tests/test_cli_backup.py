@@ -410,3 +410,54 @@ def test_what_cannot_be_read_can_be_deleted(line, run):
     result = run("delete app deep", input="y\n")
     assert (result.exit_code, f"Delete app/deep (2.0 kB) on {SERVER}?" in result.stderr) == (0, True)
     assert "deep" not in line.store["app"]
+
+
+# --- keys that must not be written ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace", "add"])
+@pytest.mark.parametrize("command", ["import backup.json --profile there", "copy app --to-profile there"])
+def test_a_key_that_must_not_be_written_is_left_out_and_named(line, run, command, mode):
+    """What another client has made, and would break the bulk reads of a server, stays back; all else is written."""
+    line.emulator.load({"app": {'a"b': 1, "plain": 2}})
+    assert run("export app --output backup.json").exit_code == 0
+    for extra in (" --dry-run", ""):
+        result = run(f"{command} --mode {mode} --yes{extra}")
+        assert result.exit_code == 1
+        assert "left out app/a\"b: 'a\"b' cannot be written" in result.stderr
+    assert sorted(connect(line.other)["app"]) == ["cfg", "plain", "secret"]
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+def test_a_key_that_must_not_be_written_and_is_there_stays(line, run, mode):
+    """Where it holds that value already nothing is left out; replacing does not delete it, for it is in the file."""
+    line.emulator.load({"app": {'a"b': 1}})
+    run("export app --output backup.json")
+    line.emulator.load({"app": {"cfg": 3}})
+    assert run(f"import backup.json --mode {mode} --yes").exit_code == 0
+    assert sorted(line.store["app"]) == ['a"b', "cfg", "secret"]
+    line.emulator.load({"app": {'a"b': 2}})
+    assert run(f"import backup.json --mode {mode} --yes").exit_code == 1
+    assert line.store["app"]['a"b'] == 2
+
+
+def test_a_key_that_no_server_holds_is_an_error(line, run):
+    """No export has it: somebody has edited the file, and nothing is written."""
+    (line.home / "backup.json").write_text(json.dumps({"dhis2kv": 1, "dataStore": {"app": {"a/b": 1, "new": 2}}}))
+    assert run("import backup.json").exit_code == 2
+    assert "new" not in line.store["app"]
+
+
+def test_diff_shows_what_is_encrypted_on_one_side_alone(line, run):
+    """The value is the same, and who can read the database is not."""
+    line.other.load({"app": {"cfg": {"theme": "dark"}, "secret": "hidden"}})
+    result = run("diff app --to-profile there")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[2:] == [
+        "@@ -1,2 +1,2 @@",
+        "-encrypted: true",
+        "+encrypted: false",
+        ' "hidden"',
+    ]
+    assert run("diff app --to-profile there --stat").stdout == "~ app/secret | +1 -1\n"
+    assert run("export app --output backup.json").exit_code == run("diff app @backup.json").exit_code == 0

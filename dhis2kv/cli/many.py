@@ -146,7 +146,9 @@ def _written(path: Path | None) -> AbstractContextManager[IO[str]]:
 @yes_option
 @dry_run_option
 @verify_option
+@click.pass_context
 def import_(
+    context: click.Context,
     store: Store,
     file: str,
     namespace: str | None,
@@ -163,26 +165,36 @@ def import_(
     Each goes to the store that it came from; with --user only those of the account's own store do. Writes only what
     differs, so that an import that failed half-way can be run again. The file is read to its end, and checked, before
     anything is written. What is created is shared as in the file, before its value is there; what is there keeps its
-    own sharing, unless --sharing is given.
+    own sharing, unless --sharing is given. A key that must not be written, as one with a quotation mark that another
+    client has made, is left out and named on stderr, and then the exit status is 1.
     """
     from dhis2kv import snapshot
 
+    left_out = LeftOut()
     if other_name is not None and namespace is None:
         raise click.UsageError("which namespace? --as needs --namespace")
     with opened_export(file) as saved:
         targets = {wire.USER: store.user} if store is store.user else {wire.SHARED: store, wire.USER: store.user}
         if namespace is not None and not any(namespace in saved.namespaces[kind] for kind in targets):
             raise NotFound(f"there is no namespace {namespace!r} in {file}")
+        if sharing and saved.without_sharing:
+            raise click.UsageError(f"--sharing needs to know who may read the entries, and {file} does not tell it")
         unknown = _unknown(saved.without_sharing, open_) or Sharing()
         plans = {
             target: snapshot.Changes(
                 snapshot.planned(
-                    target, _shared(_part(saved, kind, namespace, other_name), unknown), mode, sharing=sharing
+                    target,
+                    _shared(_part(saved, kind, namespace, other_name), unknown),
+                    mode,
+                    sharing=sharing,
+                    left_out=left_out,
                 )
             )
             for kind, target in targets.items()
         }
     carry_out(plans, mode=mode, yes=yes, dry_run=dry_run, verify=verify)
+    if left_out:
+        context.exit(FAILURE)
 
 
 def _unknown(is_unknown: bool, open_: bool) -> Sharing | None:
@@ -249,29 +261,33 @@ def copy(
 
     The second NAMESPACE is as the first unless it is named. Encrypted entries stay encrypted. What is created is shared
     as what it is copied from, before its value is there, and what comes from the account's own store is closed; what is
-    there keeps its own sharing, unless --sharing is given. What cannot be read is named on stderr, and then the exit
-    status is 1.
+    there keeps its own sharing, unless --sharing is given. What cannot be read, or must not be written, is named on
+    stderr, and then the exit status is 1.
     """
     from dhis2kv import snapshot
 
-    left_out = LeftOut()
+    left_out, unwritten = LeftOut(), LeftOut()
     with _second(to_profile, to_user) as other:
         if other is store and target in (None, source):
             raise click.UsageError("where to? Name another namespace, or give --to-profile, --to-user or --to-shared")
+        if sharing and (no_sharing or store is store.user):
+            raise click.UsageError("--sharing needs to know who may read the entries, and that is not asked")
         with progress("Reading") as step:
             told = not no_sharing and other is not other.user
             telling = _telling(store, step, not told)
             entries = snapshot.read(store, [source], progress=telling, left_out=left_out, sharing=told)
             moved = (entry._replace(namespace=target or source) for entry in entries)
             unknown = _unknown(other is not other.user and (no_sharing or store is store.user), open_)
-            plan = snapshot.Changes(snapshot.planned(other, _shared(moved, unknown), mode, sharing=sharing))
+            plan = snapshot.Changes(
+                snapshot.planned(other, _shared(moved, unknown), mode, sharing=sharing, left_out=unwritten)
+            )
         if left_out and mode == "replace":
             raise click.ClickException(
                 f"nothing was written: {len(left_out.names)} entries of {source} cannot be read, and replacing would"
                 " delete their copies; copy with --mode merge"
             )
         carry_out({other: plan}, mode=mode, yes=yes, dry_run=dry_run, verify=verify)
-    if left_out:
+    if left_out or unwritten:
         context.exit(FAILURE)
 
 

@@ -16,7 +16,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from dhis2kv import errors, wire
-from dhis2kv.snapshot.reading import Bulk, Entry, Progress
+from dhis2kv.snapshot.reading import Bulk, Entry, LeftOut, Progress
 from dhis2kv.snapshot.spool import Spool
 from dhis2kv.wire import exact
 from dhis2kv.wire.sharing import Sharing
@@ -90,13 +90,33 @@ def plan(store: Store, entries: Iterable[Entry], mode: Mode = "merge", *, sharin
     return list(planned(store, entries, mode, sharing=sharing))
 
 
-def planned(store: Store, entries: Iterable[Entry], mode: Mode = "merge", *, sharing: bool = False) -> Iterator[Change]:
-    """The changes of ``plan``, one after the other; holds the names of one namespace, and no values."""
+def planned(
+    store: Store,
+    entries: Iterable[Entry],
+    mode: Mode = "merge",
+    *,
+    sharing: bool = False,
+    left_out: LeftOut | None = None,
+) -> Iterator[Change]:
+    """The changes of ``plan``, one after the other; holds the names of one namespace, and no values.
+
+    A server can hold a key that must not be written, one with a quotation mark: with ``left_out`` such an entry is told
+    to it, unless it is there already, and the plan has all the others.
+    """
     if mode not in get_args(Mode):
         raise ValueError(f"the mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
     for namespace, members in groupby(entries, lambda entry: entry.namespace):
         now: dict[str, _Held | None] = dict(_held(store, namespace))
-        for entry in map(checked, members):
+        for entry in members:
+            try:
+                checked(entry)
+            except errors.InvalidKey as error:
+                if left_out is None or not wire.can_be_held(entry.key):
+                    raise
+                there = now.pop(entry.key, None)  # so that replacing keeps it
+                if there is None or there.value != exact.fingerprint(entry.value):
+                    left_out(str(entry), error)
+                continue
             old = now.get(entry.key, _ABSENT)
             if old is None:
                 raise ValueError(f"the entry {entry} comes twice")

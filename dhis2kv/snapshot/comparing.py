@@ -17,7 +17,7 @@ _AROUND = 3  # lines shown around a change
 
 
 class Difference(NamedTuple):
-    """An entry that is not the same JSON on both sides; None where there is none."""
+    """An entry that is not the same on both sides, or on one of them None."""
 
     old: Entry | None
     new: Entry | None
@@ -53,24 +53,36 @@ class Difference(NamedTuple):
 
     def _matcher(self) -> Matcher:
         old, new = self.old, self.new
-        is_shared = old is not None and new is not None and _are_shared_otherwise(old, new)
-        return Matcher(_lines(old, is_shared), _lines(new, is_shared))
+        shared = old is not None and new is not None and _are_shared_otherwise(old, new)
+        encrypted = old is not None and new is not None and _are_encrypted_otherwise(old, new)
+        return Matcher(_lines(old, shared, encrypted), _lines(new, shared, encrypted))
 
 
 def differences(left: Mapping[str, Entry], right: Mapping[str, Entry]) -> Iterator[Difference]:
     """The entries of two mappings that are not the same JSON in both, in every digit, in the order of their names.
 
+    So are those that are encrypted on one side alone, or shared otherwise, as far as both sides tell.
     The mappings say what is compared with what: entries of the same name.
     """
     for place in sorted(left.keys() | right.keys()):
         old, new = left.get(place), right.get(place)
-        if old is None or new is None or not wire.same(old.value, new.value) or _are_shared_otherwise(old, new):
+        if old is None or new is None or not _are_same(old, new):
             yield Difference(old, new)
+
+
+def _are_same(old: Entry, new: Entry) -> bool:
+    is_other = _are_shared_otherwise(old, new) or _are_encrypted_otherwise(old, new)
+    return not is_other and wire.same(old.value, new.value)
 
 
 def _are_shared_otherwise(old: Entry, new: Entry) -> bool:
     """Whether two entries are shared in different ways, as far as both are known."""
     return old.sharing is not None and new.sharing is not None and old.sharing != new.sharing
+
+
+def _are_encrypted_otherwise(old: Entry, new: Entry) -> bool:
+    """Whether one of two entries is encrypted and the other is not, as far as both are known."""
+    return None not in (old.encrypted, new.encrypted) and old.encrypted != new.encrypted
 
 
 def diff(left: Mapping[str, Entry], right: Mapping[str, Entry], *, names: tuple[str, str] = ("", "")) -> Iterator[str]:
@@ -91,8 +103,8 @@ def _range(start: int, end: int) -> str:
     return f"{start + 1 if count else start},{count}"
 
 
-def _lines(entry: Entry | None, with_sharing: bool) -> Sequence[str]:
-    """The lines that are compared; where entries are shared otherwise, with who may read them before the value."""
+def _lines(entry: Entry | None, with_sharing: bool, with_encryption: bool) -> Sequence[str]:
+    """The lines that are compared; before the value what else differs: who may read it, encryption."""
     if entry is None:
         return []
     lines = exact.printed(entry.value, indent=2).split("\n")
@@ -101,4 +113,6 @@ def _lines(entry: Entry | None, with_sharing: bool) -> Sequence[str]:
         names = ("public", "users", "groups")
         shared = [f"sharing {name}: {exact.printed(part)}" for name, part in zip(names, parts, strict=True)]
         lines = [*shared, *lines]
+    if with_encryption:
+        lines = [f"encrypted: {exact.printed(entry.encrypted)}", *lines]
     return lines

@@ -288,6 +288,18 @@ def test_sharing_of_what_is_there_is_changed_on_request(line):
     assert sharings(line.store) == FILLED
 
 
+@pytest.mark.parametrize(
+    "command", ["import backup.json --open", "copy app app2 --no-sharing", "copy app --user --to-shared"]
+)
+def test_sharing_that_is_not_known_is_given_to_nothing(line, command):
+    """--sharing is refused where the source does not tell its own: what is there is neither closed nor opened."""
+    line.run("export app --no-sharing --output backup.json")
+    result = line.run(f"{command} --sharing")
+    assert result.exit_code == 2
+    assert "--sharing needs to know who may read" in result.stderr
+    assert sharings(line.store) == FILLED
+
+
 def test_diff_shows_sharing(line):
     """What is shared otherwise differs, unless it is not asked."""
     line.run("copy app --to-profile there")
