@@ -141,7 +141,8 @@ def test_views_compare_as_json(namespace):
     assert ("deep", deep) in items
     assert deep in values
     assert [deep] not in values
-    assert "deep to be shown" in from_frames_down(300, lambda: repr(items))
+    shown = from_frames_down(300, lambda: repr(items))
+    assert "deep to be shown" in shown or repr(deep) in shown  # from 3.12 on Python shows deeper values
     assert namespace == namespace.copy()
 
 
