@@ -42,6 +42,8 @@ class Snapshot(Mapping[str, Any]):
             return repr(self._data) if self._data is not None else "<not fetched yet: its first use asks the server>"
         except RecursionError:
             return "<too deep to be shown>"
+        except ValueError:  # Python prints no number of more than 4,300 digits
+            return "<a number too long to be shown>"
 
 
 class Keys(KeysView[str]):
