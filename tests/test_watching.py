@@ -126,6 +126,18 @@ def test_closing_ends_who_waits(namespace):
     assert list(watch) == []
 
 
+def test_closing_in_the_midst_of_changes(emulator, namespace, meanwhile):
+    """Who closes it after a change is given no other one, though one look has found several."""
+    meanwhile(lambda: emulator.load({"app": {"c": 1, "d": 2, "e": 3}}))
+    watch = namespace.watch()
+    seen = []
+    for change in watch:
+        seen.append(change.key)
+        watch.close()
+    assert seen == ["c"]
+    assert list(watch) == []
+
+
 def test_closing_waits_for_no_server(namespace, monkeypatch):
     """A look that hangs is not waited for either."""
     looking, go = threading.Event(), threading.Event()

@@ -36,7 +36,7 @@ class Watch(Iterator[Change[V]]):
     """The changes of a namespace, one by one, without end; made by ``Namespace.watch``.
 
     It waits for the next one. ``close()``, from any thread, and leaving it as a context manager end it at once: a
-    look that is under way then is not waited for.
+    look that is under way then is not waited for, and no more of the changes that it has found already are given.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class Watch(Iterator[Change[V]]):
             if now is not None and self._before is not None:
                 self._changes.extend(_changes(self._before, now))
             self._before = self._before if now is None else now
+        if self._closed.is_set():  # also with changes that nobody has asked for yet
+            raise StopIteration
         kind, key, old, new = self._changes.popleft()
         return Change(
             kind,
