@@ -1,7 +1,7 @@
 """Fixtures for tests of code that uses a DHIS2 data store.
 
-Here since pytest loads plugins as modules: every run of pytest imports this one where the package is installed. So what
-costs time, the store and ``testing``, is imported by the fixtures.
+Here since pytest loads a plugin as a module of its own, in every run where the package is installed. It imports the
+store and ``testing``, but only in the fixtures, for that takes time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The rooms of the house, and who may enter which."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,15 @@ WITHOUT_HTTP = {
 }
 
 
+# What may be longer than all else, and why.
+LONGER = {
+    "dhis2kv/datastore/__init__.py": "holds Datastore",
+    "dhis2kv/datastore/__init__.py: Datastore": "a list: one short method an operation, with its whole docstring",
+    "tests/test_writing.py": "being split",
+}
+LINES_OF_MODULE, LINES_OF_CLASS, LINES_OF_TESTS = 420, 320, 700
+
+
 def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -96,6 +106,42 @@ def test_a_room_imports_what_it_may(path):
             assert rest[0] in MAY_IMPORT[room] | ({room} if path.parent != PACKAGE else set()), module
         if room in WITHOUT_HTTP:
             assert top not in ("requests", "urllib3", "http"), module
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
+def test_a_room_says_what_it_is_and_why(path):
+    """A module's first lines say what it is, then why it exists; they, or its package's, say what it may import."""
+    what, _, rest = docstring(path).partition("\n\n")
+    assert what, "it does not say what it is"
+    assert "Here since" not in what, "what it is comes first, in a paragraph of its own"
+    assert "Here since" in " ".join(rest.split()), "it does not say why it is a module of its own: 'Here since ...'"
+    package = "" if path.parent == PACKAGE else docstring(path.with_name("__init__.py"))
+    assert re.search(r"\bimports?\b", f"{what}\n{rest}\n{package}", re.I), "it does not say what it may import"
+
+
+def docstring(path):
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def test_nothing_is_long_without_a_reason():
+    """No module, no class and no file of tests is longer than one looks through, but for those that have a reason."""
+    found = set(long_ones())
+    assert not found - LONGER.keys(), "split it where it has two reasons to change, or say in LONGER why it has not"
+    assert not LONGER.keys() - found, "it is short now: take it out of LONGER"
+
+
+def long_ones():
+    root = PACKAGE.parent
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > LINES_OF_MODULE:
+            yield path.relative_to(root).as_posix()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno >= LINES_OF_CLASS:
+                yield f"{path.relative_to(root).as_posix()}: {node.name}"
+    for path in (root / "tests").rglob("*.py"):
+        if len(path.read_text(encoding="utf-8").splitlines()) > LINES_OF_TESTS:
+            yield path.relative_to(root).as_posix()
 
 
 @pytest.mark.parametrize("module", ["dhis2kv", "dhis2kv.errors", "dhis2kv.wire", "dhis2kv.pytest_plugin"])

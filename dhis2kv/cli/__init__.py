@@ -2,8 +2,12 @@
 
 ``connection`` finds the server and the account, ``values`` and ``files`` read what is given, ``output`` prints,
 ``carrying`` carries out plans, and the commands are in ``entries`` (one entry or the names of many), ``finding``,
-``checking``, ``access`` (who may read), ``many`` (whole namespaces), ``folders``, ``watching`` and ``servers``. Modules
-that load ``requests`` are imported where they are needed, for ``--help`` and completion should not wait for them.
+``checking``, ``access`` (who may read), ``many`` (whole namespaces), ``folders``, ``watching``, ``profiles`` and
+``servers``.
+
+Here since a shell has ways of its own to give a value, to ask, to report and to fail; what is done to a store is done
+by the library. These modules may import it, and ``models``, ``audit``, ``snapshot``, the emulator, ``demo`` and
+``mcp``. What loads ``requests`` is imported where it is needed, for ``--help`` and completion should not wait for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The commands on who may read and change entries: sharing, share, audit."""
+"""The commands on who may read and change entries: sharing, share, audit.
+
+Here since an option speaks of a part of an entry's sharing, for one entry or for all of a namespace, and the rest has
+to stay as it is.
+"""
 
 from __future__ import annotations
 

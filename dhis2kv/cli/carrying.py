@@ -1,4 +1,7 @@
-"""Carrying out a plan: show it or ask, write, look once more, and say what came of it."""
+"""Carrying out a plan: show it or ask, write, look once more, and say what came of it.
+
+Here since whatever writes many entries asks before it deletes, and says how far it came when it is interrupted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The command check: which stored values do not fit a model or a JSON Schema."""
+"""The command check: which stored values do not fit a model or a JSON Schema.
+
+Here since the model and the schema are the user's own code and files: what is wrong with them is wrong usage, what is
+wrong with values is the answer.
+"""
 
 from __future__ import annotations
 

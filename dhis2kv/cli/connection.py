@@ -1,4 +1,8 @@
-"""Which server, which account, which of the two stores: the options that every command takes, and what they open."""
+"""Which server, which account, which of the two stores: the options that every command takes, and what they open.
+
+Here since every command means its server by the same options, and what signs in one account must not go to another
+server.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The commands on single entries, and on the names of namespaces and keys."""
+"""The commands on single entries, and on the names of namespaces and keys.
+
+Here since these are the calls of a store and a namespace, a command each, as a shell needs them: with every digit, with
+a question before anything is deleted, and with a dry run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Errors as a sentence on stderr and an exit status."""
+"""Errors as a sentence on stderr and an exit status.
+
+Here since scripts act on the exit status, so that one table says which error has which.
+"""
 
 from __future__ import annotations
 

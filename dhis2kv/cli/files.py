@@ -1,4 +1,7 @@
-"""Texts and exports that the command line names: a file, or standard input."""
+"""Texts and exports that the command line names: a file, or standard input.
+
+Here since editors and shells write texts in several encodings, and standard input may be taken already.
+"""
 
 from __future__ import annotations
 

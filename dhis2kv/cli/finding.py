@@ -1,4 +1,7 @@
-"""The command find: entries by what they hold."""
+"""The command find: entries by what they hold.
+
+Here since conditions are typed in DHIS2's words, and a mistake in them is wrong usage, told before anything is sent.
+"""
 
 from __future__ import annotations
 

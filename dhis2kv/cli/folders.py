@@ -1,4 +1,7 @@
-"""Configuration as code: pull, status, push."""
+"""Configuration as code: pull, status, push.
+
+Here since a conflict is neither success nor failure: each is named, nothing is written, and the exit status says so.
+"""
 
 from __future__ import annotations
 

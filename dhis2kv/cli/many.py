@@ -1,4 +1,8 @@
-"""The commands on whole namespaces: export, import, copy, diff."""
+"""The commands on whole namespaces: export, import, copy, diff.
+
+Here since they have options and answers in common: who may read is asked or left out, what is not known is closed, and
+the second side is a store or an export. That keeps the four together, and the file longer than others.
+"""
 
 from __future__ import annotations
 

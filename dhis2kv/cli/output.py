@@ -1,4 +1,7 @@
-"""What the commands print: data on stdout, everything else on stderr."""
+"""What the commands print: data on stdout, everything else on stderr.
+
+Here since anybody may have stored what is printed: a terminal must not obey it, and a script must get it whole.
+"""
 
 from __future__ import annotations
 

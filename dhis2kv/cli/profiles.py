@@ -1,4 +1,7 @@
-"""The commands on profiles: profile add, list, show, verify, default, remove."""
+"""The commands on profiles: profile add, list, show, verify, default, remove.
+
+Here since a profile is kept only after its server has said who signs in with it, and no secret in it is ever shown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The commands on servers: whoami, serve, demo, mcp."""
+"""The commands on servers: whoami, serve, demo, mcp.
+
+Here since these are about a server as a whole, be it one that is started here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Values on the command line: JSON as an argument, from standard input, or from a file."""
+"""Values on the command line: JSON as an argument, from standard input, or from a file.
+
+Here since a shell gives texts: whether one is JSON or a text is said by the user and never guessed, and a number keeps
+every digit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command watch: what changes in a namespace, as it does."""
+"""The command watch: what changes in a namespace, as it does.
+
+Here since it goes on until it is interrupted, and prints each change for a script to read as it comes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Adapters: one small module per framework, which is imported with the module and not before."""
+"""Adapters: one small module per framework, which is imported with the module and not before.
+
+Here since frameworks change without us: what one of them takes and does is known in its module and nowhere else. They
+may import the library and ``config``.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@
     backend_kwargs = {"connections": "airflow-connections", "variables": "airflow-variables"}
 
 The server is the one that the environment describes; see ``Store.from_env``.
+
+Here since Airflow asks for texts in forms of its own, and has other places to ask for what is absent.
 """
 # mypy: disable-error-code="import-not-found, misc"
 # Airflow is seldom where the types are checked; then its classes are Any.

@@ -3,6 +3,8 @@
 ``CONSTANCE_DHIS2KV`` in the settings is the name of a namespace in the store that the environment describes (see
 ``Store.from_env``), or any mutable mapping. django-constance asks its backend at each look at a setting: give a
 namespace of a ``Store`` with a ``ttl``, and most looks cost no request.
+
+Here since django-constance writes, too, and its settings are of types that JSON has not.
 """
 # mypy: disable-error-code="import-untyped, import-not-found, misc"
 # django-constance has no types, so that its classes are Any.

@@ -9,6 +9,8 @@ Whoever may write an entry does not thereby govern the program. Values are hande
 as ``@format {env[HOME]}`` or ``@read_file ...`` is a text, unless ``DHIS2KV_TOKENS_FOR_DYNACONF`` is true. What would
 switch something in dynaconf itself, as ``dynaconf_include`` does, is left out with a warning in any case. A name with
 dots is one name, which ``settings.get(name, dotted_lookup=False)`` looks up.
+
+Here since dynaconf obeys texts and names that it is given, and stored values are data.
 """
 # mypy: disable-error-code="import-not-found, import-untyped"
 # dynaconf is seldom where the types are checked.

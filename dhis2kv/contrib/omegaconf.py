@@ -3,6 +3,8 @@
 ::
 
     OmegaConf.create(escaped(store["app"].copy()))
+
+Here since OmegaConf puts something else in the place of some texts, and stored values are data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A source for pydantic-settings: settings of a model from a namespace."""
+"""A source for pydantic-settings: settings of a model from a namespace.
+
+Here since a model has names and aliases for its fields, and one request should bring all of them.
+"""
 
 from __future__ import annotations
 

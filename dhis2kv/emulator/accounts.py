@@ -1,4 +1,7 @@
-"""Accounts, sessions and tokens: who a request comes from, and what is answered where that cannot be told."""
+"""Accounts, sessions and tokens: who a request comes from, and what is answered where that cannot be told.
+
+Here since who is asking is found out before anything else is, and versions refuse whoever is nobody in many ways.
+"""
 
 from __future__ import annotations
 

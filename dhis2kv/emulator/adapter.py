@@ -1,4 +1,7 @@
-"""The emulator behind ``requests``, without a socket: what a transport adapter sees is what a socket would give it."""
+"""The emulator behind ``requests``, without a socket: what a transport adapter sees is what a socket would give it.
+
+Here since a test is fastest without a socket, and what it tests must not see the difference.
+"""
 
 from __future__ import annotations
 

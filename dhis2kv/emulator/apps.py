@@ -1,4 +1,7 @@
-"""What DHIS2's own apps ask for before they begin, its Data Store app too: settings, and what is in the header bar."""
+"""What DHIS2's own apps ask for before they begin, its Data Store app too: settings, and what is in the header bar.
+
+Here since these have no part in the stores, and yet the Data Store app shows nothing without them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One request on its way through the server: what its handlers read, and what they leave for the reply."""
+"""One request on its way through the server: what its handlers read, and what they leave for the reply.
+
+Here since all handlers ask the same of a request: who sent it, its parameters, its text, and how it takes a refusal.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The emulator's heart: a request in, a reply out, and what goes wrong on its way. Nothing of sockets or of hosts."""
+"""The emulator's heart: a request in, a reply out, and what goes wrong on its way. Nothing of sockets or of hosts.
+
+Here since the same answer has to come out of every host.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The handlers of dataStore, which all accounts share: sharing, protected namespaces, dates."""
+"""The handlers of dataStore, which all accounts share: sharing, protected namespaces, dates.
+
+Here since this store alone knows who may do what; how entries are kept and queried is in ``store``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The emulator whole: a core that answers, filled and watched by tests, behind either of its two hosts."""
+"""The emulator whole: a core that answers, filled and watched by tests, behind either of its two hosts.
+
+Here since tests fill, watch and break a server, and no server has routes for that.
+"""
 
 from __future__ import annotations
 

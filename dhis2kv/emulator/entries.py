@@ -1,7 +1,8 @@
 """The entries query (``?fields=``): what it asks for, and the answer as the server prints it.
 
 The server prints keys and names as they are, unescaped, and nests members by looking at their neighbours only, so that
-some answers are no JSON; so does this. Rows are read and printed one by one, and no further than the page goes.
+some answers are no JSON; so does this. Rows are read and printed one by one, and no further than the page goes. Here
+since no library writes what only looks like JSON.
 """
 
 from __future__ import annotations

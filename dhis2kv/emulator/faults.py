@@ -1,4 +1,7 @@
-"""Faults on demand: what goes wrong between a client and a server, and the races of live servers."""
+"""Faults on demand: what goes wrong between a client and a server, and the races of live servers.
+
+Here since what happens by chance between a client and a server has to happen in a test when it is told to.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 The server puts a filter into SQL by the look of its value: ``true`` compares with booleans only, ``42`` with numbers
 only, ``[a]`` with lists only (as which it never matches), all else with strings only. What does not have that type does
-not match, not even ``!eq``. Where the SQL itself is wrong the query is refused, 400, whatever is stored.
+not match, not even ``!eq``. Where the SQL itself is wrong the query is refused, 400, whatever is stored. Here since
+this decides what matches, and not what a filter seems to say.
 """
 
 from __future__ import annotations

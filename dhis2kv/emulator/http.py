@@ -1,6 +1,7 @@
 """The emulator on a socket: HTTP/1.1 with keep-alive, every target taken byte for byte.
 
-The parsing is our own, for ``http.server``'s rewrites paths (``//``) and refuses in words that no Tomcat has.
+Here since another process, in whatever language, needs an address. The parsing is our own, for ``http.server``'s
+rewrites paths (``//``) and refuses in words that no Tomcat has.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ names; then the database (:func:`to_jsonb`), which refuses what is not JSON, NUL
 for its ``numeric``, and keeps a value, not a text: members in its own order, the last of equal names, numbers without
 exponent but with their trailing zeros. `path` and `roll` (:func:`set_path`, :func:`roll`) are what the server's SQL
 does with ``jsonb_set``; the rest is for the entries query.
+
+Here since what comes back from a server is what its database made of a value.
 """
 
 from __future__ import annotations

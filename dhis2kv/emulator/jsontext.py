@@ -1,7 +1,8 @@
 """JSON text as PostgreSQL's ``jsonb`` reads it, with its refusals, and as it writes it.
 
-Null is ``None``, numbers are ``Decimal``, which keeps trailing zeros, the rest is as usual. Nothing here recurses, so
-that depth is a matter of ``MAX_DEPTH`` and not of Python's stack.
+Here since Python's ``json`` takes other texts for JSON, and writes others. Null is ``None``, numbers are ``Decimal``,
+which keeps trailing zeros, the rest is as usual. Nothing here recurses, so that depth is a matter of ``MAX_DEPTH`` and
+not of Python's stack.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What is put into an emulator without a request: names and values checked, so that tests meet no impossible server."""
+"""What is put into an emulator without a request: names and values checked, so that tests meet no impossible server.
+
+Here since it goes past the handlers, which would refuse what cannot be stored.
+"""
 
 from __future__ import annotations
 

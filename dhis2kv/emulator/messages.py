@@ -1,4 +1,7 @@
-"""What goes in and out: requests, replies, and the two forms of a server's own words (WebMessage and HTML page)."""
+"""What goes in and out: requests, replies, and the two forms of a server's own words (WebMessage and HTML page).
+
+Here since the hosts and all rooms between them speak of requests and replies, whatever brought them.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A page on what an emulated server holds, for people who write an app against it; imports the core.
 
-It belongs to serving and not to what is emulated: no DHIS2 has it. It can only be looked at, asks for no sign-in, and
-is shown on the loopback alone, and only to a browser that means the loopback: a page of some other site, whose name
-leads here, gets nothing (DNS rebinding).
+Here since it belongs to serving and not to what is emulated: no DHIS2 has it. It can only be looked at, asks for no
+sign-in, and is shown on the loopback alone, and only to a browser that means the loopback: a page of some other site,
+whose name leads here, gets nothing (DNS rebinding).
 """
 
 from __future__ import annotations

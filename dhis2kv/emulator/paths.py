@@ -1,8 +1,8 @@
 """From a raw request target to what the server takes it for: Tomcat, the firewall, the matching of paths.
 
-All three work on the path as it left the socket, each in its own way, and that is where names get lost: Tomcat refuses
-what it may not decode, Spring Security's firewall refuses what could be read two ways, and the matching cuts suffixes
-and slashes off the last segment.
+Here since all three work on the path as it left the socket, each in its own way, and that is where names get lost:
+Tomcat refuses what it may not decode, Spring Security's firewall refuses what could be read two ways, and the matching
+cuts suffixes and slashes off the last segment.
 """
 
 from __future__ import annotations

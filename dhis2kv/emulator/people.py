@@ -1,4 +1,7 @@
-"""Users and groups of users, as far as who shares entries meets them: lists, look-ups, groups made and gone."""
+"""Users and groups of users, as far as who shares entries meets them: lists, look-ups, groups made and gone.
+
+Here since sharing names people by ids, and these routes are where a client finds those.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What differs between the DHIS2 versions that the emulator can be: facts with names, one profile per version.
 
-Behaviour reads a fact (``profile.put_creates``) and never compares versions, so that what a version does can be read
-here in one place, and a new version is a new row. These are the tips of the release branches; what earlier releases of
-a line did otherwise is in ``releases``.
+Here since behaviour reads a fact (``profile.put_creates``) and never compares versions, so that what a version does can
+be read in one place, and a new version is a new row. It is longer than other modules since it is a table, a line a
+fact. These are the tips of the release branches; what earlier releases of a line did otherwise is in ``releases``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The releases that were made of each line, where they do otherwise than the tip of their branch.
 
-A release is the tip with what had not been mended yet: each change below says which releases brought what the tip does,
-and what held before. Versions are compared here and nowhere else. What changed when was read from the tags of
-dhis2-core, 2.36.0 to 2.43.1; a release that came or comes later is as good as the tip.
+Here since a release is the tip with what had not been mended yet: each change below says which releases brought what
+the tip does, and what held before. Versions are compared here and nowhere else. What changed when was read from the
+tags of dhis2-core, 2.36.0 to 2.43.1; a release that came or comes later is as good as the tip.
 """
 
 from __future__ import annotations

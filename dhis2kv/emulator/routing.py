@@ -1,4 +1,7 @@
-"""From a signed-in call to its reply: which handler has it, whether it may run, and how what comes of it is worded."""
+"""From a signed-in call to its reply: which handler has it, whether it may run, and how what comes of it is worded.
+
+Here since the server asks in an order of its own, by which a request with two mistakes is refused for one of them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Serving until told to stop: what ``dhis2kv serve`` and ``python -m dhis2kv.emulator`` do."""
+"""Serving until told to stop: what ``dhis2kv serve`` and ``python -m dhis2kv.emulator`` do.
+
+Here since a process has to say where it is, to end well on a signal, and to refuse a seed that is none; an emulator in
+a test has not.
+"""
 
 from __future__ import annotations
 

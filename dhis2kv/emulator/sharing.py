@@ -1,4 +1,7 @@
-"""Who may read and write an entry of dataStore: namespace protections, and each entry's sharing."""
+"""Who may read and write an entry of dataStore: namespace protections, and each entry's sharing.
+
+Here since each handler of dataStore asks what the caller may do, and so do the routes that change it.
+"""
 
 from __future__ import annotations
 

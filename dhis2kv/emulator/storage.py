@@ -1,6 +1,7 @@
 """The database: entries of both stores and access tokens in SQLite, and the server's object cache before it.
 
-Everything that was answered with success is committed: with ``db=FILE`` a killed process loses none of it.
+Everything that was answered with success is committed: with ``db=FILE`` a killed process loses none of it. Here since
+what was answered and what is kept must not differ.
 """
 
 from __future__ import annotations

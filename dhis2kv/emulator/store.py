@@ -1,4 +1,8 @@
-"""What the two stores have in common: rows of one owner, how values are read and written, and how lists are told."""
+"""What the two stores have in common: rows of one owner, how values are read and written, and how lists are told.
+
+Here since both stand on the same rows and queries; what only one of them does is in ``datastore`` and
+``userdatastore``.
+"""
 
 from __future__ import annotations
 

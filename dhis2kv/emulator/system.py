@@ -1,4 +1,7 @@
-"""The routes beside the two stores that a client of them meets: system info, the own account, tokens."""
+"""The routes beside the two stores that a client of them meets: system info, the own account, tokens.
+
+Here since a client asks who it is, and what the server is, before or beside what it asks of the stores.
+"""
 
 from __future__ import annotations
 

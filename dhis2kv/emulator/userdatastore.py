@@ -1,4 +1,7 @@
-"""The handlers of userDataStore: one store for each account."""
+"""The handlers of userDataStore: one store for each account.
+
+Here since its entries are their owner's alone, and its ways and texts differ from dataStore's, version by version.
+"""
 
 from __future__ import annotations
 

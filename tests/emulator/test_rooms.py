@@ -36,9 +36,3 @@ def test_core_knows_no_host_and_hosts_know_no_emulator() -> None:
         assert "core" in GRAPH[host]
         assert not GRAPH[host] & {"emulator", "serve"}
         assert host in GRAPH["emulator"]
-
-
-def test_modules_are_short() -> None:
-    """A module has one reason to exist, and at most some 400 lines."""
-    long = {name: count for name, path in FILES.items() if (count := len(path.read_text("utf-8").splitlines())) > 420}
-    assert not long
