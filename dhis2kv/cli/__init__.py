@@ -2,8 +2,8 @@
 
 ``connection`` finds the server and the account, ``values`` and ``files`` read what is given, ``output`` prints,
 ``carrying`` carries out plans, and the commands are in ``entries`` (one entry or the names of many), ``finding``,
-``checking``, ``access`` (who may read), ``many`` (whole namespaces), ``folders``, ``watching``, ``profiles`` and
-``servers``.
+``checking``, ``access`` (who may read), ``many`` (whole namespaces) and ``comparing`` (diff), ``folders``,
+``watching``, ``profiles`` and ``servers``.
 
 Here since a shell has ways of its own to give a value, to ask, to report and to fail; what is done to a store is done
 by the library. These modules may import it, and ``models``, ``audit``, ``snapshot``, the emulator, ``demo`` and
@@ -23,6 +23,7 @@ from dhis2kv.cli import (  # bash is there for click to find
     access,
     bash,  # noqa: F401
     checking,
+    comparing,
     entries,
     finding,
     folders,
@@ -86,6 +87,7 @@ for _command in (
     *checking.COMMANDS,
     *access.COMMANDS,
     *many.COMMANDS,
+    *comparing.COMMANDS,
     *folders.COMMANDS,
     *watching.COMMANDS,
     *profiles.COMMANDS,

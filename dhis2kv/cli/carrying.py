@@ -24,6 +24,9 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Only read, and pr
 verify_option = click.option(
     "--verify/--no-verify", default=True, help="Look at the end whether everything is there; the default."
 )
+no_sharing_option = click.option(
+    "--no-sharing", is_flag=True, help="Do not ask who may read each entry, which costs a request an entry."
+)
 
 
 Step = Callable[[int, int], None]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from dhis2kv import errors
+from dhis2kv import errors, wire
 from dhis2kv.cli import output
 
 if TYPE_CHECKING:
@@ -170,6 +170,27 @@ def with_store(function: Command) -> Command:
             return function(store, *args, **kwargs)
 
     return command
+
+
+def kind_of(store: Store) -> str:
+    """Which of the two stores this is, as DHIS2 names it."""
+    return wire.USER if store is store.user else wire.SHARED
+
+
+# --- a second store ---------------------------------------------------------------------------------------------------
+
+to_profile_option = click.option("--to-profile", metavar="NAME", help="The second is on another server.")
+to_store_option = click.option(
+    "--to-user/--to-shared", default=None, help="The second is in the account's own store, or in the shared one."
+)
+
+
+def second(profile: str | None, user: bool | None) -> Store:
+    """The second store that the options say; it is as the first in what they leave open."""
+    wanted = current().user if user is None else user
+    if profile:
+        return Connection(profile, user=wanted).open()
+    return current().shared.user if wanted else current().shared
 
 
 # --- completion -------------------------------------------------------------------------------------------------------

@@ -1,32 +1,45 @@
-"""The commands on whole namespaces: export, import, copy, diff.
+"""The commands that carry whole namespaces: export, import, copy.
 
-Here since they have options and answers in common: who may read is asked or left out, what is not known is closed, and
-the second side is a store or an export. That keeps the four together, and the file longer than others.
+Here since who may read an entry goes along wherever it is carried: asked for, read from a file, or nobody where it is
+not known.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from itertools import groupby
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 import click
 
-from dhis2kv import errors, wire
-from dhis2kv.cli.carrying import LeftOut, Step, carry_out, dry_run_option, server, verify_option, yes_option
-from dhis2kv.cli.connection import Connection, complete_namespace, current, with_store
-from dhis2kv.cli.failures import FAILURE, USAGE, Comparison, NotFound
+from dhis2kv import wire
+from dhis2kv.cli.carrying import (
+    LeftOut,
+    Step,
+    carry_out,
+    dry_run_option,
+    no_sharing_option,
+    server,
+    verify_option,
+    yes_option,
+)
+from dhis2kv.cli.connection import (
+    complete_namespace,
+    kind_of,
+    second,
+    to_profile_option,
+    to_store_option,
+    with_store,
+)
+from dhis2kv.cli.failures import FAILURE, NotFound
 from dhis2kv.cli.files import opened_export
-from dhis2kv.cli.output import COLOURS, harmless, progress, put, say, show_change
+from dhis2kv.cli.output import progress, say
 from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
     from dhis2kv.snapshot import Entry, Export, Mode
-    from dhis2kv.snapshot.comparing import Difference
     from dhis2kv.store import Store
 
 MANY = 500  # entries; what takes a request each says so before it takes longer
@@ -38,23 +51,10 @@ mode_option = click.option(
     show_default=True,
     help="merge creates and updates; replace also deletes what else is in the namespaces; add only creates.",
 )
-to_profile_option = click.option("--to-profile", metavar="NAME", help="The second is on another server.")
-to_store_option = click.option(
-    "--to-user/--to-shared", default=None, help="The second is in the account's own store, or in the shared one."
-)
-
-
-no_sharing_option = click.option(
-    "--no-sharing", is_flag=True, help="Do not ask who may read each entry, which costs a request an entry."
-)
 sharing_option = click.option("--sharing", is_flag=True, help="Share entries that are there like those, too.")
 open_option = click.option(
     "--open", "open_", is_flag=True, help="What is created is open to every account where its sharing is not known."
 )
-
-
-def _kind(store: Store) -> str:
-    return wire.USER if store is store.user else wire.SHARED
 
 
 # --- export and import ------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def export(
                 sharing=not no_sharing,
             )
             left = no_sharing and store is not store.user
-            snapshot.dump(file, {_kind(store): counted(entries)}, without_sharing=left)
+            snapshot.dump(file, {kind_of(store): counted(entries)}, without_sharing=left)
     except KeyboardInterrupt:
         state = f"{path} is as it was" if path else "what was printed is no whole export"
         say(f"Interrupted after {read} entries of {server(store)}: {state}. Run it again.")
@@ -224,14 +224,6 @@ def _part(saved: Export, kind: str, namespace: str | None, other_name: str | Non
 # --- copy -------------------------------------------------------------------------------------------------------------
 
 
-def _second(profile: str | None, user: bool | None) -> Store:
-    """The second store that the options say; it is as the first in what they leave open."""
-    wanted = current().user if user is None else user
-    if profile:
-        return Connection(profile, user=wanted).open()
-    return current().shared.user if wanted else current().shared
-
-
 @click.command()
 @with_store
 @click.argument("source", metavar="NAMESPACE", shell_complete=complete_namespace)
@@ -271,7 +263,7 @@ def copy(
     from dhis2kv import snapshot
 
     left_out, unwritten = LeftOut(), LeftOut()
-    with _second(to_profile, to_user) as other:
+    with second(to_profile, to_user) as other:
         if other is store and target in (None, source):
             raise click.UsageError("where to? Name another namespace, or give --to-profile, --to-user or --to-shared")
         if sharing and (no_sharing or store is store.user):
@@ -295,132 +287,4 @@ def copy(
         context.exit(FAILURE)
 
 
-# --- diff -------------------------------------------------------------------------------------------------------------
-
-
-@click.command(cls=Comparison)
-@with_store
-@click.argument("left", metavar="NAMESPACE|@FILE", shell_complete=complete_namespace)
-@click.argument("right", metavar="[NAMESPACE|@FILE]", required=False, shell_complete=complete_namespace)
-@click.option("--stat", "form", flag_value="stat", help="Only how many lines differ, a line an entry.")
-@click.option("--name-only", "form", flag_value="names", help="Only the names of entries that differ.")
-@no_sharing_option
-@to_profile_option
-@to_store_option
-@click.pass_context
-def diff(
-    context: click.Context,
-    store: Store,
-    left: str,
-    right: str | None,
-    form: str | None,
-    no_sharing: bool,
-    to_profile: str | None,
-    to_user: bool | None,
-) -> None:
-    """Compare two namespaces, stores, servers or exports; exit status 1 when they differ.
-
-    Prints a unified diff of sorted, indented JSON for each entry that is not the same in every digit. Without a second
-    argument, a namespace is compared with that of the other store or server, and an export with the server. Who may
-    read the entries is compared, too, as far as both sides tell. A namespace whose name begins with @ is written
-    ns:@NAME.
-    """
-    from dhis2kv import snapshot
-
-    differ, left_out = False, LeftOut()
-    with _second(to_profile, to_user) as other, ExitStack() as stack:
-        if right is None and not left.startswith("@"):
-            right = left
-        if left == right and other is store:
-            raise click.UsageError("with what? Name something else, or give --to-profile, --to-user or --to-shared")
-        both = store is not store.user and other is not other.user and not no_sharing
-        one = _side(stack, store, left, left_out, both)
-        two = _side(stack, other, right, left_out, both)
-        labels = ("", "") if store is other and one.name and two.name else (one.label, two.label)
-        for mine, theirs, by_key in _pairs(one, two):
-            for difference in snapshot.differences(_named(mine, by_key), _named(theirs, by_key)):
-                differ = True
-                _show_difference(difference, form, labels)
-    context.exit(USAGE if left_out else 1 if differ else 0)
-
-
-class _Side(NamedTuple):
-    """What one argument means: a namespace of a store, an export, or all of a store."""
-
-    store: Store
-    left_out: LeftOut
-    with_sharing: bool
-    name: str | None = None
-    saved: Export | None = None
-    file: str = ""
-
-    @property
-    def label(self) -> str:
-        return self.file or f"{server(self.store)}/api/{_kind(self.store)}"
-
-    def has(self, name: str) -> bool:
-        return name in (self.saved.namespaces[_kind(self.store)] if self.saved else self.store)
-
-    def entries(self, name: str) -> list[Entry]:
-        """The entries of a namespace; none, and a sentence, where there is no such namespace."""
-        from dhis2kv import snapshot
-
-        if not self.has(name):
-            say(harmless(f"there is no namespace {name!r} in {self.label}"))
-            return []
-        if self.saved:
-            return [entry for entry in self.saved.entries(_kind(self.store)) if entry.namespace == name]
-        return list(snapshot.read(self.store, [name], left_out=self.left_out, sharing=self.with_sharing))
-
-    def all(self) -> Iterator[tuple[str, list[Entry]]]:
-        """The entries of an export, namespace by namespace."""
-        assert self.saved  # noqa: S101 - a store is never asked for all
-        for name, members in groupby(self.saved.entries(_kind(self.store)), lambda entry: entry.namespace):
-            yield name, list(members)
-
-    def everything(self) -> Iterator[Entry]:
-        """The entries of an export."""
-        return (entry for _, part in self.all() for entry in part)
-
-
-def _side(stack: ExitStack, store: Store, given: str | None, left_out: LeftOut, with_sharing: bool) -> _Side:
-    if given and given.startswith("@"):
-        return _Side(store, left_out, with_sharing, saved=stack.enter_context(opened_export(given)), file=given[1:])
-    found = re.fullmatch("ns:((ns:)*@.*)", given or "", re.S)
-    return _Side(store, left_out, with_sharing, name=found[1] if found else given)
-
-
-def _pairs(one: _Side, two: _Side) -> Iterator[tuple[Iterable[Entry], Iterable[Entry], bool]]:
-    """What is compared with what, part by part, and whether entries of one key are, or of one name."""
-    if (one.name and two.name) or (one.name and two.saved) or (one.saved and two.name):
-        mine, theirs = one.name or two.name or "", two.name or one.name or ""
-        if not one.has(mine) and not two.has(theirs):
-            raise errors.KeyNotFound(mine)
-        yield one.entries(mine), two.entries(theirs), True
-    elif two.saved:
-        yield (
-            (entry for _, part in one.all() for entry in part),
-            (entry for _, part in two.all() for entry in part),
-            False,
-        )
-    else:
-        for name, part in one.all():
-            yield part, two.entries(name), False
-
-
-def _named(entries: Iterable[Entry], by_key: bool) -> dict[str, Entry]:
-    return {entry.key if by_key else str(entry): entry for entry in entries}
-
-
-def _show_difference(difference: Difference, form: str | None, labels: tuple[str, str]) -> None:
-    if form == "names":
-        put(harmless(str(difference)))
-    elif form == "stat":
-        added, removed = difference.counts()
-        show_change(difference.sign, f"{difference} | +{added} -{removed}")
-    else:
-        for line in difference.lines(labels):
-            put(click.style(harmless(line), fg=COLOURS.get(line[0])))
-
-
-COMMANDS = (export, import_, copy, diff)
+COMMANDS = (export, import_, copy)
