@@ -1,4 +1,4 @@
-"""What of a namespace reads: the half that is a ``Mapping``; imports the accessor, the cache, the models, the protocol.
+"""What of a namespace reads: the half that is a ``Mapping``; imports the accessor, the models and the protocol.
 
 Here since what is read goes one way, whoever asks: through the cache, and through the model.
 """

@@ -1,7 +1,7 @@
 """Reading the body of a response: as it comes, up to a size, and whether it is certain that it came whole.
 
-Imports the errors and ``requests``. Here since what was cut short must never be taken for a value, and a few bytes must
-not become gigabytes.
+Imports ``exchange`` and ``requests``. Here since what was cut short must never be taken for a value, and a few bytes
+must not become gigabytes.
 """
 
 from __future__ import annotations
