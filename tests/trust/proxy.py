@@ -192,7 +192,9 @@ def _reaches(fault, request):
 
 def _is_value(kind, request):
     """Whether an answer of somebody else's would be taken for a value, as it must be."""
-    return kind in VALUES and request.startswith((b"GET ", b"HEAD "))
+    if request.startswith(b"HEAD "):
+        return kind in VALUES or kind == "empty json"
+    return kind in VALUES and request.startswith(b"GET ")
 
 
 def _message(connection):
