@@ -214,7 +214,10 @@ class Access:
         if reply.status == 404:
             self.look(names)  # raises where the entry is gone
         wire.checked(reply)
-        _, found, now = self.look(names)
+        try:
+            _, found, now = self.look(names)
+        except errors.Forbidden:
+            return  # the account has shut itself out by this, which it could not if it were not so
         if found != uid:
             raise errors.NotStored(
                 f"somebody else made {shown(names)} anew meanwhile: its sharing is theirs", sent=True

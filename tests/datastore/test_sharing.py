@@ -305,6 +305,15 @@ def test_who_may_write_may_share(server, alice, carol):
     assert carol["app"].sharing("k").public == "r-"
 
 
+def test_who_shuts_itself_out(server, alice):
+    """Who may write but does not own an entry can close it to itself: that is done then, and cannot be read back."""
+    connect(server)["app"]["k"] = 1
+    alice["app"].share("k", public="")
+    assert connect(server)["app"].sharing("k") == PRIVATE
+    with pytest.raises(Forbidden):
+        alice["app"].sharing("k")
+
+
 def test_many_at_a_time(server):
     """Users and groups are looked up once; what fails is told."""
     ns = connect(server)["app"]
