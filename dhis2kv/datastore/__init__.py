@@ -77,7 +77,8 @@ class Datastore(SharedEntries):
 
     def __repr__(self) -> str:
         account = self.transport.account
-        return f"<{type(self).__name__} {self.transport.base}{f' as {account}' if account else ''}>"
+        whose = f" userDataStore of {self.transport.username}" if isinstance(self.transport, OtherAccount) else ""
+        return f"<{type(self).__name__} {self.transport.base}{whose}{f' as {account}' if account else ''}>"
 
     def of(self, username: str) -> Datastore:
         """The same accessor, whose ``user=True`` is the own store of another account; for superusers. Sends nothing.

@@ -121,7 +121,10 @@ def _inspect(value: Any) -> None:
                 item = item.values()
             todo += [(member, depth + 1) for member in item]
         elif item is not None:
-            raise errors.InvalidValue(f"{type(item).__name__} is not JSON: make it a dict, list, text or number first")
+            raise errors.InvalidValue(
+                f"{type(item).__name__} is not JSON: make it a dict, list, text or number first, or give the store a"
+                " default=function that does"
+            )
 
 
 def _spelled(value: Any) -> Iterator[str]:

@@ -126,6 +126,7 @@ def test_whose_it_is():
     store = Store("https://dhis2.example.org", ("admin", "pw"))
     hers = store.of("alice")
     assert repr(hers) == "<Store https://dhis2.example.org userDataStore of alice as admin>"
+    assert repr(hers.datastore) == "<Datastore https://dhis2.example.org userDataStore of alice as admin>"
     assert hers.user is hers
     assert repr(hers.of("bob")) == "<Store https://dhis2.example.org userDataStore of bob as admin>"
     assert hers.of("bob").datastore.transport.plain is store.datastore.transport
