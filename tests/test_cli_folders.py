@@ -186,3 +186,18 @@ def test_a_hidden_namespace_is_no_push(line, run, monkeypatch):
     result = run("push config")
     assert (result.exit_code, "is hidden from this account" in result.stderr) == (1, True)
     assert run("status config").stdout == "here  + METADATASTORE/a\n"
+
+
+def test_sharing_goes_with_the_folder(line, run):
+    """What is pulled tells who may read it; where that was not asked, what is pushed is closed, or open with --open."""
+    line.store["app"].share("cfg", public="")
+    run("pull asked app")
+    run("pull unasked app --no-sharing")
+    line.store["app"].share("cfg", public="r")
+    assert (run("status asked").exit_code, run("status asked --no-sharing").exit_code) == (1, 0)
+    for folder, expected in {"asked": "--", "unasked": "--", "unasked --open": "rw"}.items():
+        assert run(f"push {folder} --to-other-server --profile there").exit_code == 0
+        there = connect(line.other)
+        assert there["app"].sharing("cfg").public == expected
+        del there["app"]["cfg"]
+    assert "is not known: what is created is closed" in run("push unasked --dry-run").stderr

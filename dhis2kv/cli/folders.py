@@ -17,6 +17,7 @@ from dhis2kv.cli.carrying import (
     carry_out,
     dry_run_option,
     interruptible,
+    no_sharing_option,
     server,
     show_plan,
     verify_option,
@@ -24,6 +25,7 @@ from dhis2kv.cli.carrying import (
 )
 from dhis2kv.cli.connection import complete_namespace, with_store
 from dhis2kv.cli.failures import CONFLICT, FAILURE, USAGE, Comparison
+from dhis2kv.cli.many import open_option, telling, unknown_sharing
 from dhis2kv.cli.output import COLOURS, harmless, progress, say
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def _refuse_conflicts(context: click.Context, plan: Plan, advice: str) -> None:
 @click.argument("namespaces", nargs=-1, metavar="[NAMESPACE]...", shell_complete=complete_namespace)
 @click.option("--secrets", is_flag=True, help="Encrypted entries, too: readable, and marked.")
 @click.option("--force", is_flag=True, help="Take what is on the server where both sides changed.")
+@no_sharing_option
 @dry_run_option
 @click.pass_context
 def pull(
@@ -68,13 +71,16 @@ def pull(
     namespaces: tuple[str, ...],
     secrets: bool,
     force: bool,
+    no_sharing: bool,
     dry_run: bool,
 ) -> None:
     """Bring these namespaces, or all, into a folder that git can keep: one file a key.
 
     What changed in the folder since the last pull stays, unless it changed on the server, too: that is a conflict, and
-    then nothing is written (exit status 5). Encrypted entries stay on the server. With --user it is of the account's
-    own store. What cannot be read is named on stderr, and then the exit status is 1.
+    then nothing is written (exit status 5). Encrypted entries stay on the server. Who may read entries that are not
+    open to all is noted beside them, for a request an entry. With --user it is of the account's own store.
+
+    What cannot be read is named on stderr, and then the exit status is 1.
     """
     from dhis2kv.snapshot import folder as folders
 
@@ -82,7 +88,14 @@ def pull(
     with _told():
         with progress("Reading") as step:
             plan = folders.pull(
-                store, folder, namespaces or None, secrets=secrets, force=force, progress=step, left_out=left_out
+                store,
+                folder,
+                namespaces or None,
+                secrets=secrets,
+                sharing=not no_sharing,
+                force=force,
+                progress=telling(store, step, no_sharing),
+                left_out=left_out,
             )
         _refuse_conflicts(context, plan, "Mend the files, or take the server's with --force")
         if dry_run:
@@ -101,17 +114,21 @@ def pull(
 @click.command(cls=Comparison)
 @with_store
 @folder_argument
+@no_sharing_option
 @click.pass_context
-def status(context: click.Context, store: Store, folder: str) -> None:
+def status(context: click.Context, store: Store, folder: str, no_sharing: bool) -> None:
     """Tell what changed since a folder was pulled: here, there, or on both sides. Exit status 1 if anything did.
 
-    A line an entry: where, what (+ created, ~ updated, - deleted, ! a conflict), and its name.
+    A line an entry: where, what (+ created, ~ updated, - deleted, ! a conflict), and its name. Who may read it is
+    compared, too, where the folder tells it.
     """
     from dhis2kv.snapshot import folder as folders
 
     found, left_out = False, LeftOut()
     with _told(), progress("Reading") as step:
-        for difference in folders.status(store, folder, progress=step, left_out=left_out):
+        sharing = not no_sharing and folders.tells_sharing(store, folder)
+        step = telling(store, step, not sharing)
+        for difference in folders.status(store, folder, sharing=sharing, progress=step, left_out=left_out):
             found = True
             click.secho(harmless(str(difference)), fg=COLOURS.get(difference.sign))
     context.exit(USAGE if left_out else 1 if found else 0)
@@ -123,6 +140,7 @@ def status(context: click.Context, store: Store, folder: str) -> None:
 @click.option("--delete", is_flag=True, help="Delete on the server what was deleted in the folder.")
 @click.option("--force", is_flag=True, help="Take what is in the folder where both sides changed.")
 @click.option("--to-other-server", is_flag=True, help="Write all that the folder holds to a server it is not from.")
+@open_option
 @yes_option
 @dry_run_option
 @verify_option
@@ -134,6 +152,7 @@ def push(
     delete: bool,
     force: bool,
     to_other_server: bool,
+    open_: bool,
     yes: bool,
     dry_run: bool,
     verify: bool,
@@ -141,12 +160,14 @@ def push(
     """Write to the server what changed in a folder since it was pulled.
 
     What changed on both sides is a conflict, and then nothing is written (exit status 5). Nothing is deleted without
-    --delete. Nothing in plain is written over an encrypted entry.
+    --delete. Nothing in plain is written over an encrypted entry. What is created is shared as the folder says, before
+    its value is there; what is there keeps its own sharing, unless that was changed in the folder.
     """
     from dhis2kv.snapshot import folder as folders
 
     left_out = LeftOut()
     with _told():
+        unknown = unknown_sharing(not folders.tells_sharing(store, folder), open_)
         with progress("Reading") as step:
             plan = folders.push(
                 store,
@@ -154,6 +175,7 @@ def push(
                 delete=delete,
                 force=force,
                 to_other_server=to_other_server,
+                unknown=unknown,
                 progress=step,
                 left_out=left_out,
             )

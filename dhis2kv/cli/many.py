@@ -100,7 +100,7 @@ def export(
             entries = snapshot.read(
                 store,
                 namespaces or None,
-                progress=_telling(store, step, no_sharing),
+                progress=telling(store, step, no_sharing),
                 left_out=left_out,
                 sharing=not no_sharing,
             )
@@ -116,7 +116,7 @@ def export(
         context.exit(FAILURE)
 
 
-def _telling(store: Store, step: Step | None, no_sharing: bool) -> Step | None:
+def telling(store: Store, step: Step | None, no_sharing: bool) -> Step | None:
     """A progress that says, once there is much to do, what makes it long."""
     if no_sharing or store is store.user:
         return step
@@ -183,7 +183,7 @@ def import_(
             raise NotFound(f"there is no namespace {namespace!r} in {file}")
         if sharing and saved.without_sharing:
             raise click.UsageError(f"--sharing needs to know who may read the entries, and {file} does not tell it")
-        unknown = _unknown(saved.without_sharing, open_) or Sharing()
+        unknown = unknown_sharing(saved.without_sharing, open_) or Sharing()
         plans = {
             target: snapshot.Changes(
                 snapshot.planned(
@@ -201,7 +201,7 @@ def import_(
         context.exit(FAILURE)
 
 
-def _unknown(is_unknown: bool, open_: bool) -> Sharing | None:
+def unknown_sharing(is_unknown: bool, open_: bool) -> Sharing | None:
     """The sharing that entries get of which it is not known; says so where they are closed."""
     if not is_unknown or open_:
         return None
@@ -270,10 +270,10 @@ def copy(
             raise click.UsageError("--sharing needs to know who may read the entries, and that is not asked")
         with progress("Reading") as step:
             told = not no_sharing and other is not other.user
-            telling = _telling(store, step, not told)
-            entries = snapshot.read(store, [source], progress=telling, left_out=left_out, sharing=told)
+            step = telling(store, step, not told)
+            entries = snapshot.read(store, [source], progress=step, left_out=left_out, sharing=told)
             moved = (entry._replace(namespace=target or source) for entry in entries)
-            unknown = _unknown(other is not other.user and (no_sharing or store is store.user), open_)
+            unknown = unknown_sharing(other is not other.user and (no_sharing or store is store.user), open_)
             plan = snapshot.Changes(
                 snapshot.planned(other, _shared(moved, unknown), mode, sharing=sharing, left_out=unwritten)
             )

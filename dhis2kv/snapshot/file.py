@@ -46,7 +46,7 @@ def dump(file: IO[str], stores: Mapping[str, Iterable[Entry]], *, without_sharin
 
     def sharings() -> Iterator[_Member]:
         for namespace, found in shared.items():
-            yield namespace, ((key, _text(_parts(sharing))) for key, sharing in found.items())
+            yield namespace, ((key, _text(parts_of(sharing))) for key, sharing in found.items())
 
     def whole() -> Iterator[_Member]:
         yield "dhis2kv", _text(FORM)
@@ -81,8 +81,19 @@ def _write(file: IO[str], value: str | Iterator[_Member], margin: str = "") -> N
     file.write("{}" if before == "{" else f"\n{margin}}}")
 
 
-def _parts(sharing: Sharing) -> dict[str, Any]:
+def parts_of(sharing: Sharing) -> dict[str, Any]:
+    """A sharing as JSON."""
     return {"public": sharing.public, "users": dict(sharing.users), "groups": dict(sharing.groups)}
+
+
+def sharing_of(parts: Any, place: str) -> Sharing:
+    """The sharing that JSON means; raises ``ValueError`` that begins with its place."""
+    if not isinstance(parts, dict) or not parts.keys() <= {"public", "users", "groups"}:
+        raise ValueError(f"{place}: sharing has public, users and groups, and no more")
+    try:
+        return Sharing(**parts)
+    except errors.InvalidValue as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def _text(value: Any) -> str:
@@ -201,13 +212,7 @@ class Export:
             for namespace in scanner.members():
                 for key in scanner.members():
                     place = scanner.place
-                    parts = scanner.value()
-                    if not isinstance(parts, dict) or not parts.keys() <= {"public", "users", "groups"}:
-                        raise ValueError(f"{place}: sharing has public, users and groups, and no more")
-                    try:
-                        sharing = Sharing(**parts)
-                    except errors.InvalidValue as error:
-                        raise ValueError(f"{place}: {error}") from error
+                    sharing = sharing_of(scanner.value(), place)
                     if self._shared is not None:
                         self._shared[namespace, key] = sharing
 

@@ -21,6 +21,9 @@ as JSON. The form of the folder is described in ``dhis2kv.snapshot.tree``.
 Encrypted entries stay on the server, and nothing in the folder is written over one, unless ``pull`` is told
 ``secrets=True``: then they are in the folder, readable and marked, and ``push`` has them encrypted again.
 
+With ``sharing=True``, ``pull`` notes who may read the entries that are not open to all. ``push`` creates entries shared
+so, and changes the sharing of those that are there where it was changed in the folder.
+
 It may import the library up to the store. Here since a folder is changed by people, and the server by others: what
 counts of both is decided here, whatever the form of files. Besides what each function says, all raise what reading a
 store raises, and ``BrokenFolder``, a ``ValueError``, for a file that is none of the form, with its path.
@@ -38,13 +41,15 @@ from dhis2kv.snapshot import sides
 from dhis2kv.snapshot.changes import Change, Changes, apply, checked
 from dhis2kv.snapshot.reading import Entry, LeftOut, Progress, warn
 from dhis2kv.snapshot.sides import Bases, Compared, OtherServer, compared
-from dhis2kv.snapshot.tree import BrokenFolder, Origin, State, Tree, read_json
+from dhis2kv.snapshot.states import State
+from dhis2kv.snapshot.tree import BrokenFolder, Origin, Tree, read_json
 from dhis2kv.wire import exact
+from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
 
-__all__ = ["BrokenFolder", "Difference", "OtherServer", "Plan", "pull", "push", "status"]
+__all__ = ["BrokenFolder", "Difference", "OtherServer", "Plan", "pull", "push", "status", "tells_sharing"]
 
 Folder = str | os.PathLike[str]
 Where = Literal["here", "there", "both"]
@@ -104,6 +109,7 @@ def pull(
     namespaces: Iterable[str] | None = None,
     *,
     secrets: bool = False,
+    sharing: bool = False,
     force: bool = False,
     progress: Progress | None = None,
     left_out: LeftOut | None = None,
@@ -113,7 +119,8 @@ def pull(
     Only reads; ``carry_out`` writes the files. Costs what ``snapshot.read`` does. What changed in the folder since the
     last pull, and not on the server, stays; a conflict is what changed on both sides, and ``force`` takes what is on
     the server. ``secrets`` takes encrypted entries, too. Where a server does not show what is encrypted (the shared
-    store before 2.38, the user store before 2.40.1), that is needed for every entry.
+    store before 2.38, the user store before 2.40.1), that is needed for every entry. ``sharing`` asks who may read each
+    entry of the shared store, for a request more each, several at a time.
 
     Raises ``KeyNotFound`` for a namespace that is neither on the server nor in the folder, and ``OtherServer`` for a
     folder of another server.
@@ -129,13 +136,14 @@ def pull(
     for name in [] if wanted is None else [name for name in wanted if name not in there | known]:
         raise errors.KeyNotFound(name)
     scope = sides.wider(origin, wanted)
+    is_told = store is store.user or (sharing and (origin is None or origin.sharing or wanted is None))
 
     def act(plan: Plan, progress: Progress | None, _: bool) -> None:
         _write_files(tree, plan, progress)
         plan._bases.save(tree)
         if wanted is None:
             tree.set_overwriting([])  # what a push of before has left is known now
-        tree.set_origin(Origin(store.datastore.transport.base, account, scope))
+        tree.set_origin(Origin(store.datastore.transport.base, account, scope, is_told))
 
     plan = Plan(act)
 
@@ -143,7 +151,7 @@ def pull(
         for namespace in sorted(there | known) if wanted is None else wanted:
             plan._bases.begin(namespace)
             unseen = 0
-            for one in compared(store, tree, namespace, left_out, progress):
+            for one in compared(store, tree, namespace, left_out, progress, sharing=sharing):
                 if one.entry is not None and one.entry.encrypted is None and not secrets:
                     unseen += 1
                     one = one._replace(unknown=True)
@@ -169,14 +177,20 @@ def _pulled(
         there, noted = None, State(None, True)  # is not there for the folder
     if there in (one.here, one.before):
         return None, noted
-    is_only_unmarked = one.here is not None and there is not None and one.here.value == there.value
+    is_only_unmarked = (
+        one.here is not None
+        and there is not None
+        and one.here.value == there.value
+        and (one.before is None or one.here.shared == one.before.shared)
+    )
     if one.here != one.before and not is_only_unmarked and not force:
         reason = f"{_verb(one.before, one.here)} here, {_verb(one.before, there)} there"
         conflicts.append(_differs(one, "both", "!", reason))
         return None, noted
     if there is None or one.entry is None:
         return Change("-", Entry(one.namespace, one.key, None)), noted
-    return Change("~" if one.here else "+", one.entry._replace(encrypted=there.encrypted)), noted
+    sharing = None if one.here and one.here.shared == there.shared else one.entry.sharing
+    return Change("~" if one.here else "+", one.entry._replace(encrypted=there.encrypted, sharing=sharing)), noted
 
 
 def _write_files(tree: Tree, plan: Plan, progress: Progress | None) -> None:
@@ -188,7 +202,7 @@ def _write_files(tree: Tree, plan: Plan, progress: Progress | None) -> None:
             if sign == "-":
                 writer.delete(entry.key)
             else:
-                writer.write(entry.key, entry.value, bool(entry.encrypted))
+                writer.write(entry.key, entry.value, bool(entry.encrypted), entry.sharing)
             done += 1
             if progress:
                 progress(done, len(plan.changes))
@@ -199,16 +213,22 @@ def _write_files(tree: Tree, plan: Plan, progress: Progress | None) -> None:
 
 
 def status(
-    store: Store, folder: Folder, *, progress: Progress | None = None, left_out: LeftOut | None = None
+    store: Store,
+    folder: Folder,
+    *,
+    sharing: bool = False,
+    progress: Progress | None = None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Difference]:
     """What changed since the folder was pulled: here, there, or on both sides; only reads.
 
-    Costs what ``snapshot.read`` does. Encrypted entries that the folder does not hold are no difference.
+    Costs what ``snapshot.read`` does. Encrypted entries that the folder does not hold are no difference. ``sharing``
+    asks who may read each entry, for a request more each; without it that is asked where it was changed here.
     """
     tree = Tree(folder, sides.kind(store))
     origin = sides.needed_origin(store, tree)
     for namespace in sides.scope(store, tree, origin):
-        for one in compared(store, tree, namespace, left_out, progress, every=False):
+        for one in compared(store, tree, namespace, left_out, progress, every=False, sharing=sharing):
             if difference := _difference(one):
                 yield difference
 
@@ -242,6 +262,12 @@ def _verb(before: State | None, now: State | None) -> str:
     return {"+": "created", "~": "changed", "-": "deleted"}[_sign(before, now)]
 
 
+def tells_sharing(store: Store, folder: Folder) -> bool:
+    """Whether a folder tells who may read its entries: one that was pulled without ``sharing`` does not."""
+    origin = Tree(folder, sides.kind(store)).origin
+    return origin is None or origin.sharing
+
+
 # --- push -------------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +278,7 @@ def push(
     delete: bool = False,
     force: bool = False,
     to_other_server: bool = False,
+    unknown: Sharing | None = None,
     progress: Progress | None = None,
     left_out: LeftOut | None = None,
 ) -> Plan:
@@ -262,8 +289,12 @@ def push(
     here, and keeps encrypted what is so on the server. With ``to_other_server`` there is no base: all that the folder
     holds and the server does not hold so is written, and nothing is deleted.
 
+    What is created is shared as the folder says; ``unknown`` is the sharing of what it says nothing about, which is
+    open to all without. The sharing of what is there stays, unless it was changed in the folder. A key that must not be
+    written, one with a quotation mark that another client has made, is told to ``left_out``, and all else is written.
+
     Raises ``OtherServer`` for a folder that was pulled from another server or, with a user store, by another account;
-    ``InvalidKey`` and ``InvalidValue`` for what could not be written.
+    ``InvalidValue`` for what could not be written.
     """
     tree = Tree(folder, sides.kind(store))
     origin = None if to_other_server else sides.needed_origin(store, tree)
@@ -284,7 +315,13 @@ def push(
             plan._bases.begin(namespace)
             doomed = []
             for one in compared(store, tree, namespace, left_out, progress, with_base=has_base, every=False):
-                change, noted = _pushed(one, plan, delete=delete, force=force, has_base=has_base)
+                try:
+                    change, noted = _pushed(one, plan, delete=delete, force=force, has_base=has_base)
+                except errors.InvalidKey as error:
+                    (warn if left_out is None else left_out)(f"{namespace}/{one.key}", error)
+                    change, noted = None, one.base
+                if change and change.sign == "+" and change.entry.sharing is None:
+                    change = Change("+", change.entry._replace(sharing=unknown))
                 plan._bases.note(one, noted)
                 if change and change.sign == "-":
                     doomed.append(change)  # comes after all is written
@@ -323,8 +360,12 @@ def _pushed(
             return None, one.base
         return Change("-", Entry(one.namespace, one.key, None)), None
     encrypted = one.here.encrypted or bool(one.there and one.there.encrypted)
-    entry = checked(Entry(one.namespace, one.key, read_json(one.path), encrypted))
+    if one.there is None:
+        sharing = None if one.unknown else one.sharing
+    else:
+        sharing = None if one.here.shared == one.there.shared else one.sharing or Sharing()
+    entry = checked(Entry(one.namespace, one.key, read_json(one.path), encrypted, sharing))
     if exact.fingerprint(entry.value) != one.here.value:
         raise BrokenFolder(f"{one.path}: it is being written just now; push when that is done")
-    noted = one.here if encrypted == one.here.encrypted else State(None, True)
+    noted = one.here if encrypted == one.here.encrypted else State(None, True, one.here.shared)
     return Change("~" if one.there or one.unknown else "+", entry), noted

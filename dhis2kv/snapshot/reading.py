@@ -109,7 +109,7 @@ def _read(
             if not sharing:
                 yield from entries
             else:
-                for number, entry in enumerate(_shared(store, entries)):
+                for number, entry in enumerate(with_sharing(store, entries)):
                     if progress:
                         progress(done + number, total)
                     yield entry
@@ -120,11 +120,15 @@ def _read(
             left_out(f"{name}/{key}", why)
 
 
-def _shared(store: Store, entries: list[Entry]) -> Iterator[Entry]:
-    """Entries with who may read them, asked several at a time; without those that were deleted meanwhile."""
+def with_sharing(
+    store: Store, entries: list[Entry], is_asked: Callable[[Entry], bool] = lambda _: True
+) -> Iterator[Entry]:
+    """Entries, some with who may read them, asked several at a time; without those that were deleted meanwhile."""
     from dhis2kv.datastore.many import pool_of  # it loads requests, which the command line's --help does not need
 
     def told(entry: Entry) -> Entry | None:
+        if entry.key not in asked:
+            return entry
         try:
             return entry._replace(sharing=store.datastore.sharing(entry.namespace, entry.key))
         except errors.KeyNotFound:
@@ -133,6 +137,10 @@ def _shared(store: Store, entries: list[Entry]) -> Iterator[Entry]:
             log.warning("who may read %s is not told, so that it counts as closed: %s", entry, error)
             return entry._replace(sharing=Sharing.private())
 
+    asked = {entry.key for entry in entries if is_asked(entry)}
+    if not asked:
+        yield from entries
+        return
     with pool_of(store.datastore.workers) as pool:
         yield from (entry for entry in pool.map(told, entries) if entry is not None)
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dhis2kv import errors, wire
-from dhis2kv.snapshot.reading import Bulk, Entry, LeftOut, Progress, warn
+from dhis2kv.snapshot.reading import Bulk, Entry, LeftOut, Progress, warn, with_sharing
 from dhis2kv.snapshot.spool import Spool
-from dhis2kv.snapshot.tree import Origin, State, Tree
+from dhis2kv.snapshot.states import OPEN, State, shared
+from dhis2kv.snapshot.tree import Origin, Tree
 from dhis2kv.wire import exact
+from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -37,6 +39,7 @@ class Compared(NamedTuple):
     path: Path | None = None  # of the file
     entry: Entry | None = None  # on the server
     unknown: bool = False  # it is on the server, and cannot be read
+    sharing: Sharing | None = None  # that the folder gives it; None where that says nothing
 
     @property
     def before(self) -> State | None:
@@ -64,14 +67,17 @@ def compared(
     *,
     with_base: bool = True,
     every: bool = True,
+    sharing: bool = False,
 ) -> Iterator[Compared]:
     """The entries of a namespace that any side has; holds their names and the fingerprints of the base.
 
     ``left_out`` hears of what cannot be read, but without ``every`` not of what the folder has nothing to do with.
+    Who may read it is asked of each entry with ``sharing``, for a request more; without it of those of which the folder
+    says something else than it did. The others count as shared as they were.
     """
     base = tree.base(namespace) if with_base else {}
     files = tree.keys(namespace)
-    marks = tree.marks(namespace, files)
+    marks, sharings = tree.marks(namespace, files), tree.sharings(namespace, files)
     place = tree.namespaces().get(namespace)
     cut_short = {key for name, key in tree.overwriting() if name == namespace}
 
@@ -79,7 +85,7 @@ def compared(
         file_name, path, here = files.pop(key, None), None, None
         if file_name is not None and place is not None:
             path = place / file_name
-            here = tree.state(path, key in marks)
+            here = tree.state(path, key in marks, sharings.get(key))
         before = base.pop(key, None)
         there = None
         if entry is None and not unknown and key in cut_short:
@@ -88,8 +94,18 @@ def compared(
             secret = entry.encrypted
             if secret is None:  # the server does not show it: as the folder has it, or had it
                 secret = here.encrypted if here else bool(before and before.encrypted)
-            there = State(exact.fingerprint(entry.value), secret)
-        return Compared(namespace, key, before, here, there, path, entry, unknown)
+            as_before = before.shared if before else here.shared if here else OPEN
+            as_told = as_before if entry.sharing is None else shared(entry.sharing)
+            there = State(exact.fingerprint(entry.value), secret, as_told)
+        return Compared(namespace, key, before, here, there, path, entry, unknown, sharings.get(key))
+
+    def is_asked(entry: Entry) -> bool:
+        said, before = sharings.get(entry.key), base.get(entry.key)
+        if store is store.user or sharing:
+            return store is not store.user
+        if before is None or entry.key not in files:
+            return False
+        return before.shared != (OPEN if said is None else shared(said))
 
     try:
         bulk = Bulk(store, namespace)
@@ -102,7 +118,9 @@ def compared(
         return
     total, done = len(keys), 0
     for page in bulk.entries(keys):
-        for entry in page:
+        for number, entry in enumerate(with_sharing(store, page, is_asked)):
+            if sharing and progress:
+                progress(done + number, total)
             yield one(entry.key, entry)
         done += len(page)
         if progress:
@@ -128,7 +146,8 @@ class Bases:
     def note(self, one: Compared, state: State | None) -> None:
         """What the server holds of an entry."""
         if state is not None:
-            self._held.append([one.namespace, one.key, state.value and state.value.hex(), state.encrypted])
+            value = state.value and state.value.hex()
+            self._held.append([one.namespace, one.key, value, state.encrypted, state.shared.hex()])
 
     def save(self, tree: Tree) -> None:
         """Write it into the folder."""
@@ -137,8 +156,8 @@ class Bases:
 
 
 def _row(row: list[Any]) -> tuple[str, State]:
-    _, key, value, encrypted = row
-    return key, State(None if value is None else bytes.fromhex(value), encrypted)
+    _, key, value, encrypted, sharing = row
+    return key, State(None if value is None else bytes.fromhex(value), encrypted, bytes.fromhex(sharing))
 
 
 # --- where it comes from ----------------------------------------------------------------------------------------------

@@ -4,11 +4,11 @@ It may import the library up to the store. Here since ``folder``, which compares
 names. The form::
 
     DIR/dataStore/app/cfg.json         a value: indented, members sorted, a newline at the end
-    DIR/dataStore/app/.dhis2kv.json    what the names of files do not say: which of these entries are encrypted, and
-                                       keys that are too long for a file name
+    DIR/dataStore/app/.dhis2kv.json    what the names of files do not say: which of these entries are encrypted, who may
+                                       read those that are not open to all, and keys that are too long for a file name
     DIR/dataStore/.dhis2kv.json        namespaces that are too long for the name of a folder
     DIR/userDataStore/...              the same of an account's own store
-    DIR/.dhis2kv/server.json           where it was pulled from, and which namespaces
+    DIR/.dhis2kv/server.json           where it was pulled from, which namespaces, and whether with sharing
     DIR/.dhis2kv/dataStore/app.json    what the server held then: a fingerprint for each key
     DIR/.dhis2kv/dataStore.writing     while a push is under way: the entries that it overwrites, a line each
 """
@@ -23,10 +23,12 @@ from typing import Any, NamedTuple
 
 from dhis2kv import errors, wire
 from dhis2kv.snapshot import filenames
-from dhis2kv.snapshot.file import STORES, encoding
+from dhis2kv.snapshot.file import STORES, encoding, parts_of, sharing_of
 from dhis2kv.snapshot.scanner import Scanner
+from dhis2kv.snapshot.states import OPEN, State, shared, state_of, text_of
 from dhis2kv.snapshot.whole import whole_file
 from dhis2kv.wire import exact
+from dhis2kv.wire.sharing import Sharing
 
 FORM = 1
 OWN = ".dhis2kv"
@@ -34,21 +36,17 @@ NOTES = ".dhis2kv.json"
 SUFFIX = ".json"
 
 _ENCRYPTED = "encrypted"
-
-
-class State(NamedTuple):
-    """What one side holds of an entry: the fingerprint of its value, None where it is not kept, and its encryption."""
-
-    value: bytes | None
-    encrypted: bool = False
+_SHARING = "sharing"
 
 
 class Origin(NamedTuple):
-    """Where a folder was pulled from: the server, of the own store the account, and which namespaces, None for all."""
+    """Where a folder was pulled from: the server, of the own store the account, which namespaces, None for all, and
+    whether the folder tells who may read the entries."""
 
     server: str
     account: str | None
     namespaces: list[str] | None
+    sharing: bool
 
 
 class BrokenFolder(ValueError):
@@ -90,7 +88,9 @@ class Tree:
     def origin(self) -> Origin | None:
         """Where it was pulled from; None for a folder that was not."""
         found = self._origins().get(self.kind)
-        return None if found is None else Origin(found["server"], found.get("account"), found.get("namespaces"))
+        if found is None:
+            return None
+        return Origin(found["server"], found.get("account"), found.get("namespaces"), found.get("sharing") is True)
 
     def set_origin(self, origin: Origin) -> None:
         """Note where it was pulled from."""
@@ -136,7 +136,7 @@ class Tree:
             raise BrokenFolder(f"{place}: it is a link, and what it leads to is none of this folder")
         if not place.is_dir():
             return {}
-        long = {filenames.encode(name): name for name in self._notes(place).get("names", [])}
+        long = {filenames.encode(name): name for name in self._notes(place).get("names", ())}
         seen: dict[str, str] = {}
         with os.scandir(place) as entries:
             for entry in entries:
@@ -178,28 +178,44 @@ class Tree:
         place = self.namespaces().get(namespace)
         if place is None:
             return set()
-        marks = set(self._notes(place).get(_ENCRYPTED, []))
+        marks = set(self._notes(place).get(_ENCRYPTED, ()))
         if missing := marks.difference(keys):
             raise BrokenFolder(f"{place / NOTES}: there is no file of {min(missing)!r}, which is to be encrypted")
         return marks
 
-    def _notes(self, place: Path) -> dict[str, list[str]]:
+    def sharings(self, namespace: str, keys: Iterable[str]) -> dict[str, Sharing]:
+        """Who may read these keys, of which there are files; those that are not named are open to all."""
+        place = self.namespaces().get(namespace)
+        if place is None:
+            return {}
+        found = self._notes(place).get(_SHARING, {})
+        if missing := found.keys() - set(keys):
+            raise BrokenFolder(f"{place / NOTES}: there is no file of {min(missing)!r}, which is to be shared")
+        try:
+            return {key: sharing_of(parts, f"{place / NOTES}: {key}") for key, parts in found.items()}
+        except ValueError as error:
+            raise BrokenFolder(str(error)) from error
+
+    def _notes(self, place: Path) -> dict[str, Any]:
         """What a folder says beside the names of its files."""
         path = place / NOTES
         if not path.exists():
             return {}
         found = read_json(path)
-        allowed = {"names"} if place == self._place else {"names", _ENCRYPTED}
+        allowed = {"names"} if place == self._place else {"names", _ENCRYPTED, _SHARING}
         if not isinstance(found, dict) or not found.keys() <= allowed:
-            raise BrokenFolder(f"{path}: it holds an object with {' and '.join(sorted(allowed))}, and nothing else")
-        for names in found.values():
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise BrokenFolder(f"{path}: each member is a list of names")
+            raise BrokenFolder(f"{path}: it holds an object with {', '.join(sorted(allowed))}, and nothing else")
+        for member, names in found.items():
+            if member == _SHARING:
+                if not isinstance(names, dict):
+                    raise BrokenFolder(f"{path}: {member} is an object, with a member for each key")
+            elif not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise BrokenFolder(f"{path}: {member} is a list of names")
         return found
 
-    def state(self, path: Path, encrypted: bool) -> State:
-        """What a file holds."""
-        return State(exact.fingerprint(read_json(path)), encrypted)
+    def state(self, path: Path, encrypted: bool, sharing: Sharing | None) -> State:
+        """What a file holds, and its marks are."""
+        return State(exact.fingerprint(read_json(path)), encrypted, OPEN if sharing is None else shared(sharing))
 
     # --- changing them ------------------------------------------------------------------------------------------------
 
@@ -233,7 +249,7 @@ class Tree:
                 scanner = Scanner(file)
                 for member in scanner.members():
                     if member == "entries":
-                        held.update((key, _state(scanner.value())) for key in scanner.members())
+                        held.update((key, state_of(scanner.value())) for key in scanner.members())
                     else:
                         scanner.value()
         except (ValueError, OSError):
@@ -264,7 +280,7 @@ class Tree:
         with whole_file(path, sync=False) as file:
             file.write(f'{{\n"namespace": {exact.printed(namespace)},\n"entries": ')
             for key, state in held:
-                file.write(f"{before}\n{exact.printed(key)}: {exact.printed(_state_text(state))}")
+                file.write(f"{before}\n{exact.printed(key)}: {exact.printed(text_of(state))}")
                 before = ","
             file.write("{}\n}\n" if before == "{" else "\n}\n}\n")
         if before == "{":
@@ -320,16 +336,15 @@ def _kept_apart(place: Path, held: dict[str, str], new: set[str], suffix: str = 
 class Writer:
     """Writes and deletes the files of one namespace."""
 
-    def __init__(
-        self, place: Path, file_names: dict[str, str], notes: dict[str, list[str]], new: Iterable[str]
-    ) -> None:
+    def __init__(self, place: Path, file_names: dict[str, str], notes: dict[str, Any], new: Iterable[str]) -> None:
         self._place, self._files = place, file_names
-        self._marks, self._long = set(notes.get(_ENCRYPTED, [])), set(notes.get("names", []))
+        self._marks, self._long = set(notes.get(_ENCRYPTED, ())), set(notes.get("names", ()))
+        self._sharings: dict[str, Any] = dict(notes.get(_SHARING, {}))
         self._notes = notes
         self._new = _kept_apart(place, file_names, set(new), SUFFIX)
 
-    def write(self, key: str, value: Any, encrypted: bool) -> None:
-        """Write the file of a key."""
+    def write(self, key: str, value: Any, encrypted: bool, sharing: Sharing | None) -> None:
+        """Write the file of a key; without a sharing what is noted of that stays."""
         if key not in self._files:
             self._files[key] = self._new.get(key) or _kept_apart(self._place, self._files, {key}, SUFFIX)[key]
         file_name = self._files[key]
@@ -338,11 +353,16 @@ class Writer:
             self._save()  # first: a file whose key nobody knows is an error
         _write_json(self._place / file_name, value)
         (self._marks.add if encrypted else self._marks.discard)(key)
+        if sharing == Sharing():
+            self._sharings.pop(key, None)
+        elif sharing is not None:
+            self._sharings[key] = parts_of(sharing)
 
     def delete(self, key: str) -> None:
         """Delete the file of a key."""
-        if key in self._marks:
+        if key in self._marks or key in self._sharings:
             self._marks.discard(key)
+            self._sharings.pop(key, None)
             self._save()  # first: a mark of no file is an error
         (self._place / self._files.pop(key)).unlink(missing_ok=True)
         self._long.discard(key)
@@ -354,23 +374,14 @@ class Writer:
             self._place.rmdir()
 
     def _save(self) -> None:
-        notes = {_ENCRYPTED: sorted(self._marks), "names": sorted(self._long)}
+        notes = {_ENCRYPTED: sorted(self._marks), "names": sorted(self._long), _SHARING: dict(self._sharings)}
         notes = {name: names for name, names in notes.items() if names}
-        if notes == {name: sorted(names) for name, names in self._notes.items() if names}:
+        if notes == {
+            name: names if name == _SHARING else sorted(names) for name, names in self._notes.items() if names
+        }:
             return
         self._notes = notes
         if notes:
             _write_json(self._place / NOTES, notes)
         else:
             (self._place / NOTES).unlink(missing_ok=True)
-
-
-def _state_text(state: State) -> str:
-    return " ".join([*(["encrypted"] if state.encrypted else []), *([state.value.hex()] if state.value else [])])
-
-
-def _state(text: Any) -> State:
-    """The state that a text of the base says; raises ``ValueError``."""
-    words = str(text).split()
-    value = next((bytes.fromhex(word) for word in words if word != "encrypted"), None)
-    return State(value, "encrypted" in words)

@@ -63,7 +63,12 @@ def test_one_file_a_key(pulled):
 def test_the_server_is_noted(pulled):
     """The folder knows where it was pulled from; of a value of the server it holds a fingerprint, of a secret none."""
     origin = json.loads((pulled / ".dhis2kv" / "server.json").read_text())
-    assert origin["stores"]["dataStore"] == {"server": "http://dhis2.test", "account": None, "namespaces": None}
+    assert origin["stores"]["dataStore"] == {
+        "server": "http://dhis2.test",
+        "account": None,
+        "namespaces": None,
+        "sharing": False,
+    }
     base = json.loads((pulled / ".dhis2kv" / "dataStore" / "app.json").read_text())
     assert base["entries"].keys() == {"cfg", "list", "secret"}
     assert base["entries"]["secret"] == "encrypted"
@@ -379,8 +384,12 @@ def test_what_cannot_be_read_is_neither_deleted_nor_changed(newest, store, pulle
         ("app/x%~0123.json", "1", "does not say which key"),
         ("cfg.json", "1", "a folder is expected"),
         ("app/.dhis2kv.json", '{"encrypted": ["nope"]}', "no file of 'nope'"),
-        ("app/.dhis2kv.json", '{"encrypt": ["cfg"]}', "encrypted and names, and nothing else"),
+        ("app/.dhis2kv.json", '{"encrypt": ["cfg"]}', "encrypted, names, sharing, and nothing else"),
         ("app/.dhis2kv.json", '{"encrypted": "cfg"}', "a list of names"),
+        ("app/.dhis2kv.json", '{"sharing": {"nope": {}}}', "no file of 'nope', which is to be shared"),
+        ("app/.dhis2kv.json", '{"sharing": ["cfg"]}', "sharing is an object"),
+        ("app/.dhis2kv.json", '{"sharing": {"cfg": {"publik": ""}}}', "cfg: sharing has public, users and groups"),
+        ("app/.dhis2kv.json", '{"sharing": {"cfg": {"public": "x"}}}', "cfg: 'x' is no access"),
         (".dhis2kv.json", '{"encrypted": ["app"]}', "names, and nothing else"),
         ("../datastore/app/cfg.json", "1", "dataStore or userDataStore"),
         ("../.dhis2kv/server.json", "{}", "where the folder was pulled from"),
