@@ -19,9 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from dhis2kv import errors
 from dhis2kv.cache import Cache
 from dhis2kv.emulator import Emulator
-
-from .cache.doubles import Clock, Memory
-from .conftest import OLD_MIDDLE_NEW, connect
+from tests.cache.doubles import Clock, Memory
+from tests.conftest import OLD_MIDDLE_NEW, connect
 
 TTL, NEGATIVE, STALE, PAUSE = 60.0, 20.0, 100.0, 10.0
 ALL_KEYS = ["a", "b", "v1.2", "keys"]

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 import dhis2kv
 from dhis2kv import InvalidValue, KeyNotFound, Namespace, Query, ReadOnly, Store
 from dhis2kv.emulator import Emulator
-
-from .conftest import OLD_MIDDLE_NEW, connect, sent
-from .wire.test_values import values
+from tests.conftest import OLD_MIDDLE_NEW, connect, sent
+from tests.wire.test_values import values
 
 try:
     from test import mapping_tests

@@ -6,8 +6,7 @@ import pytest
 
 from dhis2kv import KeyNotFound, Sharing, Store
 from dhis2kv.emulator import Emulator
-
-from .conftest import connect, sent
+from tests.conftest import connect, sent
 
 DATA = {"a": 1, "b": {"x": [1, 2]}, "c": "text", "d": 0.5}
 N = len(DATA)

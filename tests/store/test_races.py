@@ -6,8 +6,7 @@ import pytest
 
 from dhis2kv import Store
 from dhis2kv.emulator import Emulator
-
-from .conftest import ALL_VERSIONS
+from tests.conftest import ALL_VERSIONS
 
 KEYS = [
     f"{way}{number}" for number in range(28) for way in ("add", "default")
