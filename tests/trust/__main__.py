@@ -1,19 +1,24 @@
 """``python -m tests.trust [--long] [--live URL]``: a table of promises, and status 1 where one was broken.
 
-The short form takes less than five minutes on two cores. ``--live`` tries names, values and secrets in a namespace of
-its own on a real server, whose account the environment names, and leaves nothing there.
+The short form takes less than five minutes on two cores; the long one writes its table into the README. ``--live``
+tries names, values and secrets in a namespace of its own on a real server, whose account the environment names, and
+leaves nothing there.
 """
 
 import argparse
 import logging
 import platform
+import re
 import sys
 import time
+from pathlib import Path
 
 from dhis2kv import __version__
 
 from . import access, faults, hostile, kills, live, secrets, together, traps, ways
 
+README = Path(__file__).parents[2] / "README.rst"
+BEGIN, END = ".. promises: begin\n", ".. promises: end\n"
 PARTS = {
     "traps": traps.run,
     "ways": ways.run,
@@ -47,12 +52,19 @@ def main():
             for what in row.seen:
                 print(f"                     {what}", flush=True)
             rows.append(row)
-    print(table(rows))
-    minutes = (time.monotonic() - began) / 60
-    print(
-        f"dhis2kv {__version__}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}, {minutes:.1f} minutes"
-    )
+    python, minutes = f"Python {platform.python_version()}", (time.monotonic() - began) / 60
+    when = f"dhis2kv {__version__}, {python}, {time.strftime('%Y-%m-%d')}, {minutes:.0f} minutes"
+    print(f"{table(rows)}\n{when}")
+    if options.long and not options.parts:
+        write(f"\nThe last long run: {when}.\n\n{table(rows)}\n\n")
     sys.exit(any(row.broken for row in rows))
+
+
+def write(text):
+    """Put the text between its marks in the README."""
+    page = README.read_text(encoding="utf-8")
+    place = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.S)
+    README.write_text(place.sub(lambda _: text, page), encoding="utf-8")
 
 
 def table(rows):
