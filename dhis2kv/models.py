@@ -150,7 +150,11 @@ class _Pydantic:
 
     def load(self, value: Any) -> Any:
         # As JSON, not as a Python value: in strict models too a text may be a date there, and a list a tuple.
-        return self._called(self._adapter.validate_json, json.dumps(value))
+        try:
+            text = json.dumps(value)
+        except (ValueError, RecursionError) as error:  # an integer of too many digits, or nested too deep
+            raise _misfit(error) from error
+        return self._called(self._adapter.validate_json, text)
 
     def dump(self, value: Any) -> Any:
         # By alias, as it is read; and read again, for an instance may have been changed into one that does not fit.
@@ -168,7 +172,9 @@ class _Pydantic:
 
 
 def _misfit(error: Any) -> _Misfit:
-    """A refusal of pydantic's; its sentence without the values, which are data that must not stand in logs."""
+    """A refusal of pydantic's, or of what spells JSON for it; its sentence without the values, which are data that must
+    not stand in logs.
+    """
     if not hasattr(error, "errors"):
         return _Misfit(str(error), str(error), [{"loc": (), "msg": str(error), "type": "serialization"}])
     details = [

@@ -52,7 +52,6 @@ def test_against_a_model(line):
     assert line.run("check app good --model checked_models:Settings").exit_code == 0
     assert line.run("check app good --model checked_models:Settings.Inner").stdout == "good x: Field required\n"
     assert line.run("check app good --model checked_models:days").exit_code == 1
-    assert line.run("check none --model checked_models:Settings").exit_code == 0
     assert line.run("check app nope --model checked_models:Settings").exit_code == 3
 
 
@@ -70,6 +69,33 @@ def test_against_a_schema(line):
     table = line.run("check app odd --schema schema.json -o table").stdout.splitlines()
     assert table == ["KEY  PATH  PROBLEM", "odd        [] is not of type 'object'"]
     assert "all 1 entries fit" in line.run("check app good --schema schema.json").stderr
+
+
+@pytest.mark.parametrize("words", ["--model checked_models:Settings", "--schema schema.json"])
+def test_a_namespace_that_is_not_there(line, words):
+    """It is not found, and nothing of it fits: who mistypes a name learns of it."""
+    result = line.run(f"check none {words}")
+    assert result.exit_code == 3
+    assert "'none'" in result.stderr
+    assert "fit" not in result.stderr
+
+
+@pytest.mark.parametrize("words", ["--model checked_models:Settings", "--schema tree.json"])
+@pytest.mark.parametrize(
+    "part",
+    ["9" * 400 + ".5", "7" * 5000, "[" * 1200 + "]" * 1200],
+    ids=["no number of Python's", "digits", "deep"],
+)
+def test_what_cannot_be_held_or_checked_does_not_fit(line, words, part):
+    """A value that Python cannot hold, or that is too much for what checks it, is named, and hides no other."""
+    array = {"type": "array", "items": {"$ref": "#/$defs/array"}}
+    (line.home / "tree.json").write_text(json.dumps({"properties": {"x": array}, "$defs": {"array": array}}))
+    line.emulator.load({"big": {"huge": f'{{"theme": "a", "x": {part}}}', "left": '{"theme": "a"}'}}, texts=True)
+    for place in ("big", "big huge"):
+        result = line.run(f"check {place} {words} -o json")
+        assert result.exit_code == 1
+        assert {row["KEY"] for row in json.loads(result.stdout)} == {"huge"}
+    assert line.run(f"check big left {words}").exit_code == 0
 
 
 @pytest.mark.parametrize(

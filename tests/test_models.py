@@ -350,6 +350,22 @@ def test_pickled_with_its_models():
     assert again._models.load("k", [1]) == [1]
 
 
+@pytest.mark.parametrize(
+    "extreme", ["7" * 5000, "[" * 1200 + "]" * 1200, "[" * 400 + "]" * 400], ids=["digits", "too deep", "deep"]
+)
+def test_what_pydantic_cannot_be_given_does_not_fit(emulator, extreme):
+    """Servers store more digits and levels than pydantic reads: such a value is named as others that do not fit."""
+    text = f'{{"theme": "x", "other": {extreme}}}'
+    emulator.load({"app": {"good": '{"theme": "x"}', "huge": text, "next": text}}, texts=True)
+    namespace = connect(emulator).namespace("app", model=Settings)
+    with pytest.raises(Unfit) as caught:
+        namespace.copy()
+    assert list(caught.value.details) == ["huge", "next"]
+    with pytest.raises(Unfit, match="app/huge does not fit"), namespace.edit("huge"):
+        pass
+    assert namespace["good"] == Settings(theme="x")
+
+
 def test_default_for_values_that_are_not_json(emulator):
     """``default`` is called as by json.dumps, at any depth, for every way to write; without it they are refused."""
 

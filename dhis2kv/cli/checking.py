@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dhis2kv import wire
+from dhis2kv import errors, wire
 from dhis2kv.cli.connection import complete_key, namespace_argument, with_store
 from dhis2kv.cli.failures import FAILURE, Comparison
 from dhis2kv.cli.output import output_option, say, show
@@ -47,21 +47,46 @@ def check(
 ) -> None:
     """Tell which values do not fit a model or a JSON Schema, and where; exit status 1 when there are any.
 
-    Needs the extra 'models' for a model, and 'schema' for a schema.
+    A value that Python cannot hold does not fit either. Needs the extra 'models' for a model, and 'schema' for a
+    schema.
     """
     if (model is None) == (schema is None):
         raise click.UsageError("give --model PACKAGE:CLASS, or --schema FILE")
     misfits = _of_model(model) if model is not None else _of_schema(Path(schema or ""))
-    values = store[namespace].copy() if key is None else {key: store[namespace][key]}
-    found = list(misfits(values))
+    values, unreadable = _values(_texts(store, namespace, key))
+    found = [*unreadable, *misfits(values)]
     if form == "raw":
         show([f"{name}{f' {path}' if path else ''}: {problem}" for name, path, problem in found], form)
     else:
         show([{"KEY": name, "PATH": path, "PROBLEM": problem} for name, path, problem in found], form)
     wrong = len({name for name, _, _ in found})
-    say(f"{wrong} of {len(values)} entries do not fit" if wrong else f"all {len(values)} entries fit")
+    total = len(values) + len(unreadable)
+    say(f"{wrong} of {total} entries do not fit" if wrong else f"all {total} entries fit")
     if found:
         context.exit(FAILURE)
+
+
+def _texts(store: Store, namespace: str, key: str | None) -> dict[str, str]:
+    """The JSON texts of a namespace's entries, or of one; raises ``KeyNotFound`` where there is none."""
+    user = store is store.user
+    if key is not None:
+        return {key: store.datastore.get_text(namespace, key, user=user)}
+    texts = store.datastore.get_all(namespace, user=user, texts=True)
+    if not texts and namespace not in store:
+        raise errors.KeyNotFound(namespace)
+    return texts
+
+
+def _values(texts: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """The values of these texts, and what is said of those that Python cannot hold."""
+    values: dict[str, Any] = {}
+    unreadable: list[tuple[str, str, str]] = []
+    for key, text in texts.items():
+        try:
+            values[key] = wire.loads(text)
+        except errors.Unreadable as error:
+            unreadable.append((key, "", f"it cannot be read: {error}"))
+    return values, unreadable
 
 
 def _of_model(named: str) -> Misfits:
@@ -111,8 +136,13 @@ def _of_schema(file: Path) -> Misfits:
     def misfits(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         try:
             for key, value in values.items():
-                for error in sorted(validator.iter_errors(value), key=lambda one: list(map(str, one.absolute_path))):
-                    yield key, _dotted(error.absolute_path), error.message
+                try:
+                    problems = sorted(validator.iter_errors(value), key=lambda one: list(map(str, one.absolute_path)))
+                except (RecursionError, ValueError) as error:  # nested too deep for it, or an integer it cannot print
+                    yield key, "", f"it cannot be checked: {error}"
+                    continue
+                for problem in problems:
+                    yield key, _dotted(problem.absolute_path), problem.message
         except Unresolvable as error:
             raise click.BadParameter(f"{file} refers to what is not in it: {error}", param_hint="--schema") from error
 
