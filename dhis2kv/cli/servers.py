@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dhis2kv import wire
 from dhis2kv.cli.connection import with_store
 from dhis2kv.cli.files import opened_export
 from dhis2kv.cli.output import output_option, show
 from dhis2kv.releases import FAULTS
 from dhis2kv.wire import exact
+from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
     from dhis2kv.store import Store
@@ -70,7 +72,9 @@ def serve(
 
 def _seed(file: str) -> dict[str, Any]:
     """What an export holds, with JSON texts in the place of values, which keep every digit."""
-    held: dict[str, Any] = {"dhis2kv": 1, "encrypted": {}}
+    from dhis2kv.snapshot.file import parts_of
+
+    held: dict[str, Any] = {"dhis2kv": 1, "encrypted": {}, "sharing": {wire.SHARED: {}}}
     with opened_export(file) as saved:
         for kind in saved.namespaces:
             held[kind], held["encrypted"][kind] = {}, {}
@@ -78,6 +82,8 @@ def _seed(file: str) -> dict[str, Any]:
                 held[kind].setdefault(entry.namespace, {})[entry.key] = exact.dumps(entry.value)
                 if entry.encrypted:
                     held["encrypted"][kind].setdefault(entry.namespace, []).append(entry.key)
+                if entry.sharing is not None and entry.sharing != Sharing():
+                    held["sharing"][kind].setdefault(entry.namespace, {})[entry.key] = parts_of(entry.sharing)
     return held
 
 

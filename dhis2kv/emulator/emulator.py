@@ -104,6 +104,7 @@ class Emulator(Core):
         encrypted: bool = False,
         replace: bool = True,
         texts: bool = False,
+        sharing: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Store ``{namespace: {key: value}}`` without a request: all of it, or nothing and a ValueError.
 
@@ -114,6 +115,8 @@ class Emulator(Core):
         :param encrypted: as by ``encrypt=true``
         :param replace: False leaves entries alone that are there
         :param texts: values are JSON texts
+        :param sharing: who may read, ``{namespace: {key: {"public": "r-", "users": {name: "rw"}, "groups": {name:
+            "r-"}}}}``; users and groups that there are not are left out, as DHIS2 does
         """
         owner, now = user or GLOBAL, self._now()
         creator = user or next((a.name for a in self._server.accounts.users.values() if a.superuser), "admin")
@@ -127,7 +130,9 @@ class Emulator(Core):
                         storage.delete(owner, namespace, key)
                     elif storage.get(owner, namespace, key):
                         continue
-                    storage.add(Entry(namespace, key, new_uid(), plain, secret, now, now, creator, creator, owner))
+                    shared = loading.shared(self._server, (sharing or {}).get(namespace, {}).get(key, {}))
+                    row = (namespace, key, new_uid(), plain, secret, now, now, creator, creator, owner)
+                    storage.add(Entry(*row, *shared))
             except BaseException:
                 storage.rollback()
                 raise

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .call import Server
 from .jsonb import DatabaseRefusal, TooDeep, to_jsonb
 from .store import is_too_secret
 
@@ -41,6 +42,23 @@ def stored(namespace: str, key: str, text: str, *, encrypted: bool) -> tuple[str
         return to_jsonb(text), None
     except (DatabaseRefusal, TooDeep) as error:
         raise ValueError(f"{namespace}/{key} cannot be stored: {error}") from error
+
+
+def shared(server: Server, parts: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Sharing as it is stored: public access, and that of users and groups by their uids."""
+    users = {name: account.uid for name, account in server.accounts.users.items()}
+    groups = {group.name: group.uid for group in server.storage.groups()}
+    return (
+        _access(parts.get("public", "rw")),
+        {users[name]: _access(access) for name, access in parts.get("users", {}).items() if name in users},
+        {groups[name]: _access(access) for name, access in parts.get("groups", {}).items() if name in groups},
+    )
+
+
+def _access(access: object) -> str:
+    if access not in ("rw", "r-", "-w", "--"):
+        raise ValueError(f"{access!r} is no access: rw, r-, -w and -- are.")
+    return f"{access}------"
 
 
 def _items(data: object, what: str) -> Iterator[tuple[Any, Any]]:

@@ -137,12 +137,14 @@ def load_seed(emulator: Emulator, seed: Any, *, superuser: str, texts: bool = Fa
     """Store the entries of an export that are absent: dataStore's, and userDataStore's for the superuser.
 
     The form is ``{"dhis2kv": 1, "dataStore": {namespace: {key: value}}, "userDataStore": {...}, "encrypted":
-    {"dataStore": {namespace: [key]}, "userDataStore": {...}}}``; all but ``"dhis2kv"`` may be missing.
+    {"dataStore": {namespace: [key]}, "userDataStore": {...}}, "sharing": {"dataStore": {namespace: {key: {"public":
+    "r-", "users": {name: "rw"}, "groups": {name: "rw"}}}}}}``; all but ``"dhis2kv"`` may be missing. Users and groups
+    that there are not are left out of the sharing, and named on stderr; where it is ``false``, not known, it is open.
     Raises ``ValueError`` for another form: what is meant to be encrypted must not be stored in plain. ``texts`` says
     that values are JSON texts.
     """
     owners = {"dataStore": None, "userDataStore": superuser}
-    if _object(seed).get("dhis2kv") != 1 or not seed.keys() <= {"dhis2kv", "encrypted", *owners}:
+    if _object(seed).get("dhis2kv") != 1 or not seed.keys() <= {"dhis2kv", "encrypted", "sharing", *owners}:
         raise ValueError(_NO_EXPORT)
     encrypted = _object(seed.get("encrypted", {}))
     if not encrypted.keys() <= owners.keys():
@@ -153,12 +155,43 @@ def load_seed(emulator: Emulator, seed: Any, *, superuser: str, texts: bool = Fa
         for namespace, keys in marks.items():
             if unknown := keys - held[store].get(namespace, {}).keys():
                 raise ValueError(f"The seed has no entry {namespace}/{min(unknown)} in {store} to be encrypted.")
+    sharing = _sharing(emulator, seed.get("sharing"), held["dataStore"])
     for store, user in owners.items():
         for namespace, entries in held[store].items():
             marked = secret.get(store, {}).get(namespace, set())
             for wanted in (False, True):
                 chosen = {key: value for key, value in entries.items() if (key in marked) is wanted}
-                emulator.load({namespace: chosen}, user=user, encrypted=wanted, replace=False, texts=texts)
+                emulator.load(
+                    {namespace: chosen},
+                    user=user,
+                    encrypted=wanted,
+                    replace=False,
+                    texts=texts,
+                    sharing=None if user else sharing,
+                )
+
+
+def _sharing(emulator: Emulator, given: Any, held: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The sharing that a seed tells; says who is in it and is not here."""
+    if given is None or given is False:
+        return {}
+    if not _object(given).keys() <= {"dataStore"}:
+        raise ValueError(_NO_EXPORT)
+    found = {ns: _object(entries) for ns, entries in _object(given.get("dataStore", {})).items()}
+    server = emulator._server
+    known = {"users": set(server.accounts.users), "groups": {group.name for group in server.storage.groups()}}
+    missing: set[str] = set()
+    for namespace, entries in found.items():
+        if unknown := entries.keys() - held.get(namespace, {}).keys():
+            raise ValueError(f"The seed has no entry {namespace}/{min(unknown)} in dataStore to be shared.")
+        for parts in entries.values():
+            if not _object(parts).keys() <= {"public", *known}:
+                raise ValueError(_NO_EXPORT)
+            for kind, names in known.items():
+                missing |= {f"{kind[:-1]} {name!r}" for name in _object(parts.get(kind, {})).keys() - names}
+    for who in sorted(missing):
+        print(f"left out of the sharing: there is no {who}", file=sys.stderr)
+    return found
 
 
 def _object(value: Any) -> dict[str, Any]:

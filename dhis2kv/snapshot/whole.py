@@ -21,7 +21,10 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[str]]:
     milliseconds. Raises ``OSError``.
     """
     path = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dhis2kv-")  # made with mode 0600
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dhis2kv-")  # made with mode 0600
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # nobody knows the other name
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:
             yield file

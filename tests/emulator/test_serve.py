@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,6 +144,42 @@ def test_seeded_secret_is_encrypted(emulator: Emulator) -> None:
     assert {entry["key"]: entry["value"] for entry in bulk} == {"cfg": {"theme": "dark"}, "secret": None}
 
 
+def test_what_a_seed_closes_is_closed(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sharing by names is that of the accounts and groups here; who is not here is left out, and named."""
+    emulator.add_user("ann", "Ann_pw_1!")
+    emulator.add_group("Editors", ["ann"])
+    wanted = {
+        "closed": {"public": "--", "users": {"bob": "r-"}, "groups": {}},
+        "shared": {"public": "--", "users": {}, "groups": {"Editors": "r-"}},
+    }
+    seed = {"dhis2kv": 1, "dataStore": {"app": {"closed": 1, "open": 2, "shared": 3}}}
+    load_seed(emulator, {**seed, "sharing": {"dataStore": {"app": wanted}}}, superuser="admin")
+    with emulator.serve() as served:
+        for key, status in {"closed": 403, "open": 200, "shared": 200}.items():
+            try:
+                get(f"{served.url}/api/dataStore/app/{key}", "ann:Ann_pw_1!")
+                found = 200
+            except urllib.error.HTTPError as error:
+                found = error.code
+                error.close()
+            assert found == status, key
+    assert capsys.readouterr().err == "left out of the sharing: there is no user 'bob'\n"
+
+
+@pytest.mark.parametrize(
+    ("sharing", "said"),
+    [
+        ({"app": {"nope": {}}}, "no entry app/nope in dataStore to be shared"),
+        ({"app": {"k": {"public": "x"}}}, "no access"),
+    ],
+)
+def test_a_slip_in_sharing_is_no_seed(emulator: Emulator, sharing: object, said: str) -> None:
+    """What is meant to be closed is not stored open."""
+    seed = {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "sharing": {"dataStore": sharing}}
+    with pytest.raises(ValueError, match=said):
+        load_seed(emulator, seed, superuser="admin")
+
+
 @pytest.mark.parametrize(
     "seed",
     [
@@ -156,6 +193,9 @@ def test_seeded_secret_is_encrypted(emulator: Emulator) -> None:
         {"dhis2kv": 1, "datastore": {"app": {"k": 1}}},
         {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "encrypt": {"dataStore": {"app": ["k"]}}},
         {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "encrypted": {"datastore": {"app": ["k"]}}},
+        {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "sharing": True},
+        {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "sharing": {"datastore": {"app": {"k": {}}}}},
+        {"dhis2kv": 1, "dataStore": {"app": {"k": 1}}, "sharing": {"dataStore": {"app": {"k": {"publik": "--"}}}}},
     ],
 )
 def test_other_json_is_no_seed(emulator: Emulator, seed: object) -> None:

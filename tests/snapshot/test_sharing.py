@@ -246,6 +246,26 @@ def test_export_and_import_keep_sharing(line):
     assert sharings(there(line)) == FILLED
 
 
+def test_an_export_seeds_an_emulator_as_closed_as_it_was(line, monkeypatch):
+    """serve --seed reads the sharing of an export, too."""
+    from dhis2kv.emulator import serve
+
+    emulator = people(Emulator("2.44"))
+    monkeypatch.setattr(
+        serve, "serve_forever", lambda *, seed, **_: serve.load_seed(emulator, seed, superuser="admin", texts=True)
+    )
+    line.run("export app --output backup.json")
+    assert line.run("serve --seed backup.json").exit_code == 0
+    assert sharings(connect(emulator)) == FILLED
+
+
+def test_an_export_that_cannot_be_written_says_where(line):
+    """The file that was asked for, not one that nobody knows."""
+    with pytest.raises(FileNotFoundError) as caught:
+        line.run("export app --output nowhere/backup.json")
+    assert caught.value.filename == str(line.home.resolve() / "nowhere" / "backup.json")
+
+
 def test_without_sharing_what_is_created_is_closed(line):
     """--no-sharing asks nothing of it; what is imported from that is closed, and said so, unless --open is given."""
     sent(line.emulator)
