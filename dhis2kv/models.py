@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from dhis2kv import errors, wire
 
 # What a function raises that is given data it does not expect.
-_DOES_NOT_FIT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+_DOES_NOT_FIT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Model(Protocol):

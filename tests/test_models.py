@@ -249,6 +249,9 @@ def test_a_pair_of_functions(emulator, store):
     lookups = store.namespace("app", model=(lambda value: {"a": 1}[value], str))
     with pytest.raises(Unfit):
         lookups.get("cfg")
+    emulator.load({"app": {"deep": "[" * 1200 + "]" * 1200}}, texts=True)
+    with pytest.raises(Unfit, match="RecursionError"):
+        store.namespace("app", model=(json.dumps, json.loads))["deep"]
     with pytest.raises(Unfit, match="nothing was sent"):
         dates["x"] = "2024-05-06"
 

@@ -325,8 +325,9 @@ class Datastore(SharedEntries):
 
         A condition is ``where("age") > 30`` or DHIS2's own ``"age:gt:30"``. Sorted by key, or by ``order``, a dotted
         path with ``:asc`` or ``:desc``: numbers before texts, numbers by size, texts by code point, ties by key, and
-        entries without the part last. With ``fields`` (paths) a value is only those parts, nested as they are; what an
-        entry lacks is left out. Only the first ``limit`` are given.
+        entries without the part last. With ``fields`` (paths, a list or a text with commas) a value is only those
+        parts, nested as they are; what an entry lacks is left out. Only the first ``limit`` are given; they are sorted
+        and cut here, from all that were found.
 
         One request, whose answer is what was found, where the server understands the conditions; else the answer is
         what could be found, at most all entries, and the rest is decided here, with the same meaning: for texts that

@@ -47,7 +47,7 @@ class Search:
     ) -> Search:
         """The search that the arguments of ``find`` mean; raises ``TypeError`` or ``ValueError`` for what is none."""
         if isinstance(fields, str):
-            fields = fields.split(",")
+            fields = [path.strip() for path in fields.split(",")]  # as people write them: name, age
         picks = None if fields is None else tuple(outermost(map(parsed_path, fields)))
         if picks is not None and (not picks or KEY in picks):
             raise ValueError("fields are paths in the value, as in name,address.city; keys come with every entry")

@@ -327,6 +327,7 @@ def test_fields(people):
     }
     assert list(namespace.find(where("age") == 9, fields="name,age")["ben"]) == ["name", "age"]
     assert list(namespace.find(where("age") == 9, fields="age,name")["ben"]) == ["age", "name"]
+    assert list(namespace.find(where("age") == 9, fields=" age, name ")["ben"]) == ["age", "name"]
 
 
 def test_order_and_limit(people):
