@@ -81,7 +81,8 @@ def plan(store: Store, entries: Iterable[Entry], mode: Mode = "merge", *, sharin
     the value is the same as JSON already, in every digit: an import that failed half-way can be planned again.
 
     What is created gets the sharing of the entry, if that is known. What is there keeps its own; with ``sharing`` it
-    gets that of the entry, too, for a request more each.
+    gets that of the entry, too, for a request more each; and so does what is null and open to all, which an import that
+    was killed has left, and was about to close.
 
     The entries of a namespace must follow one another. Costs what ``read`` does, of their namespaces. Raises
     ``InvalidKey`` and ``InvalidValue`` for what could not be written, ``ValueError`` for another mode, and for an entry
@@ -126,7 +127,7 @@ def planned(
             now[entry.key] = None
             if mode != "add":
                 becomes_encrypted = bool(entry.encrypted) and old.encrypted is False
-                changed = _other_sharing(store, entry) if sharing else None
+                changed = _other_sharing(store, entry) if sharing or _is_half_made(store, entry, old) else None
                 if becomes_encrypted or changed or old.value != exact.fingerprint(entry.value):
                     secret = bool(entry.encrypted or old.encrypted)
                     yield Change("~", checked(entry._replace(encrypted=secret, sharing=changed)))
@@ -142,6 +143,13 @@ def _other_sharing(store: Store, entry: Entry) -> Sharing | None:
         return None
     wanted, _ = store.datastore.known(entry.sharing)
     return None if store.datastore.sharing(entry.namespace, entry.key) == wanted else entry.sharing
+
+
+def _is_half_made(store: Store, entry: Entry, old: _Held) -> bool:
+    """Whether an entry is null and open where it is to be closed: so it is left by who is killed while creating it."""
+    if entry.sharing in (None, Sharing()) or store is store.user or old.value != _NULL:
+        return False
+    return store.datastore.sharing(entry.namespace, entry.key) == Sharing()
 
 
 def checked(entry: Entry) -> Entry:
@@ -165,6 +173,7 @@ class _Held(NamedTuple):
 
 
 _ABSENT = _Held(None, None)
+_NULL = exact.fingerprint(None)
 
 
 def _held(store: Store, namespace: str) -> Iterator[tuple[str, _Held]]:

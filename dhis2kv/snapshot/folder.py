@@ -302,7 +302,8 @@ def push(
 
     def act(plan: Plan, progress: Progress | None, verify: bool) -> None:
         if has_base:
-            tree.set_overwriting([(entry.namespace, entry.key) for sign, entry in plan.changes if sign == "~"])
+            halves = (entry for sign, entry in plan.changes if sign == "~" or (sign == "+" and entry.sharing))
+            tree.set_overwriting([(entry.namespace, entry.key) for entry in halves])
         apply(store, plan.changes, progress=progress, verify=verify)
         if has_base:
             plan._bases.save(tree)

@@ -97,15 +97,18 @@ def compared(
             as_before = before.shared if before else here.shared if here else OPEN
             as_told = as_before if entry.sharing is None else shared(entry.sharing)
             there = State(exact.fingerprint(entry.value), secret, as_told)
+            if key in cut_short and here and (entry.value is None or there.value == here.value):
+                before = there  # a push of ours has created it, and maybe did not come to close it, or to its value
         return Compared(namespace, key, before, here, there, path, entry, unknown, sharings.get(key))
 
     def is_asked(entry: Entry) -> bool:
         said, before = sharings.get(entry.key), base.get(entry.key)
         if store is store.user or sharing:
             return store is not store.user
-        if before is None or entry.key not in files:
+        if entry.key not in files:
             return False
-        return before.shared != (OPEN if said is None else shared(said))
+        changed = before is not None and before.shared != (OPEN if said is None else shared(said))
+        return changed or entry.key in cut_short
 
     try:
         bulk = Bulk(store, namespace)

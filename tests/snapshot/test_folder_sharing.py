@@ -1,10 +1,12 @@
 """Who may read what is pulled and pushed."""
 
+import contextlib
 import json
 
 import pytest
+import requests
 
-from dhis2kv import Sharing
+from dhis2kv import Sharing, snapshot
 from dhis2kv.emulator import Emulator
 from dhis2kv.snapshot import folder
 from tests.conftest import connect, sent
@@ -162,3 +164,74 @@ def test_a_key_that_must_not_be_written_is_left_out(emulator, store, tmp_path):
     assert told == ['app/a"b']
     assert sorted(other["app"]) == ["open", "private", "shared"]
     assert changed(store, tmp_path) == []
+
+
+# --- killed, and run again --------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def killed_after(store, act, number, monkeypatch):
+    """Do it, and stop at the request of this number; whether it came so far."""
+    real, left = requests.Session.send, number
+
+    def send(*args, **options):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        return real(*args, **options)
+
+    store.datastore.workers = 1
+    with monkeypatch.context() as patched:
+        patched.setattr(requests.Session, "send", send)
+        with contextlib.suppress(Killed):
+            act()
+    return left < 0
+
+
+def pushed(store, place):
+    folder.push(store, place, delete=True).carry_out()
+
+
+def test_a_push_that_is_killed_anywhere_ends_as_closed(store, tmp_path, monkeypatch):
+    """What it has created and not closed yet, encrypted or null still, is closed by the next one, and no conflict."""
+    folder.pull(store, tmp_path, secrets=True, sharing=True).carry_out()
+    for number in range(1, 60):
+        emulator = server()
+        there = connect(emulator)
+        there["app"].update(open=1)
+        there["app"].set("token", "old", encrypt=True)
+        there["app"].share("token", public="")
+        place = tmp_path / str(number)
+        folder.pull(there, place, secrets=True, sharing=True).carry_out()
+        for name in (NOTES, *(f"dataStore/app/{key}.json" for key in ("open", "private", "shared", "token"))):
+            (place / name).write_text((tmp_path / name).read_text())
+        came = killed_after(there, lambda there=there, place=place: pushed(there, place), number, monkeypatch)
+        pushed(connect(emulator), place)
+        assert sharings(there) == sharings(store), number
+        assert there["app"].copy() == store["app"].copy()
+        if not came:
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_an_import_that_is_killed_leaves_nothing_open_that_is_plain(store, monkeypatch):
+    """What it has created and not closed yet has no value; the next one closes it first."""
+    entries = [entry for entry in snapshot.read(store, sharing=True) if not entry.encrypted]
+    for number in range(1, 60):
+        emulator = server()
+        there = connect(emulator)
+
+        def act(there=there):
+            snapshot.apply(there, snapshot.plan(there, entries))
+
+        came = killed_after(there, act, number, monkeypatch)
+        again = connect(emulator)
+        snapshot.apply(again, snapshot.plan(again, entries))
+        assert sharings(again) == {entry.key: entry.sharing for entry in entries}, number
+        if not came:
+            return
+    raise AssertionError("it never came to its end")
