@@ -146,10 +146,18 @@ def _other_sharing(store: Store, entry: Entry) -> Sharing | None:
 
 
 def _is_half_made(store: Store, entry: Entry, old: _Held) -> bool:
-    """Whether an entry is null and open where it is to be closed: so it is left by who is killed while creating it."""
-    if entry.sharing in (None, Sharing()) or store is store.user or old.value != _NULL:
+    """Whether an entry is null and open where it is to be closed: so it is left by who is killed while creating it.
+
+    What is encrypted is so left with its value, and may be meant to be open: that is a warning.
+    """
+    if entry.sharing in (None, Sharing()) or store is store.user or not (old.encrypted or old.value == _NULL):
         return False
-    return store.datastore.sharing(entry.namespace, entry.key) == Sharing()
+    is_open = store.datastore.sharing(entry.namespace, entry.key) == Sharing()
+    if is_open and old.encrypted:
+        log.warning(
+            "%s is encrypted and open to all, and its source is not; with --sharing it is shared as that", entry
+        )
+    return is_open and not old.encrypted
 
 
 def checked(entry: Entry) -> Entry:

@@ -160,6 +160,20 @@ def test_what_is_there_keeps_its_sharing_unless_it_is_asked_for():
     assert snapshot.plan(target, entries, sharing=True) == []
 
 
+def test_a_secret_that_is_more_open_than_its_source_is_named(caplog):
+    """Who is killed before a new secret is closed leaves it open: the next import says so, and leaves it alone."""
+    source, target = connect(server()), connect(server())
+    fill(source)
+    target["app"].set("token", SECRET + "!", encrypt=True)
+    entries = list(snapshot.read(source, sharing=True))
+    assert [str(change) for change in snapshot.plan(target, entries) if change.entry.key == "token"] == []
+    assert "app/token is encrypted and open to all, and its source is not" in caplog.text
+    caplog.clear()
+    snapshot.apply(target, snapshot.plan(target, entries, sharing=True))
+    assert snapshot.plan(target, entries) == []
+    assert caplog.text == ""
+
+
 def test_who_does_not_exist_there_is_left_out_and_named(caplog):
     """Users and groups that the other server has not are left out of the sharing, which is then narrower."""
     source, emulator = connect(server()), Emulator()
