@@ -96,7 +96,7 @@ def test_push_deletes_only_when_told_and_asks(line, run, pulled):
     (pulled / "app/n.json").unlink()
     result = run("push config")
     assert result.exit_code == 0
-    assert f"1 entries that were deleted in config stay on {SERVER}; --delete deletes them" in result.stderr
+    assert f"1 entry that was deleted in config stays on {SERVER}; --delete deletes it" in result.stderr
     assert "n" in line.store["app"]
     assert run("push config --delete").exit_code == 2
     line.is_terminal()
@@ -114,7 +114,7 @@ def test_a_conflict_is_named_and_nothing_is_written(line, run, pulled, command):
     result = run(command)
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr.splitlines()[0] == "conflict: app/cfg: changed here, changed there"
-    assert "1 conflicts, and nothing was written." in result.stderr
+    assert "1 conflict, and nothing was written." in result.stderr
     assert (line.store["app"]["cfg"], line.store["zoo"]["ü"]) == (2, 1)
     assert (pulled / "app/n.json").read_text() == "null\n"
     assert run(f"{command} --force").exit_code == 0

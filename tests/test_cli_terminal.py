@@ -185,17 +185,43 @@ def test_edit(start, emulator):
 
 
 def test_export_import_diff(start, emulator):
-    """A backup goes to a file with a progress bar beside it, and comes back."""
+    """A backup goes to a file with a progress bar beside it, and comes back; the bars are gone afterwards."""
     terminal = start()
-    screen = terminal.run("dhis2kv export > backup.json")
-    assert "Reading" in screen
-    assert "2/2" in screen
+    terminal.type("dhis2kv export > backup.json")
+    terminal.until("Reading")
+    terminal.until("2/2")
+    terminal.until(READY)
+    assert terminal.screen().count("\n") == 1
     terminal.run("dhis2kv delete-namespace app --yes")
     assert "+ app/cfg\n+ app/limits" in terminal.run("dhis2kv import backup.json --dry-run")
-    screen = terminal.run("dhis2kv import backup.json")
-    assert "Writing" in screen
-    assert "2 created, 0 updated, 0 deleted" in screen
+    terminal.type("dhis2kv import backup.json")
+    terminal.until("Writing")
+    terminal.until(READY)
+    assert terminal.screen().splitlines()[-2].startswith("2 created, 0 updated, 0 deleted")
+    assert "Writing" not in terminal.screen()
     assert "status 0" in terminal.run("dhis2kv diff @backup.json; echo status $?")
+
+
+def test_bars_leave_the_lines_alone(start, emulator):
+    """status over several namespaces prints its lines whole, and its bar counts each namespace from nothing."""
+    emulator.load({"big": {f"key-{number}": number for number in range(5)}, "last": {"one": 1}})
+    terminal = start()
+    terminal.run("dhis2kv pull config")
+    emulator.put("app", "cfg", {"theme": "light"})
+    emulator.put("big", "key-1", 7)
+    terminal.type("dhis2kv status config")
+    terminal.until("1/1")
+    terminal.until(READY)
+    assert terminal.screen().splitlines()[-3:] == ["there ~ app/cfg", "there ~ big/key-1", READY.strip()]
+
+
+def test_nothing_to_do_has_no_bar(start, emulator):
+    """Neither a dry run nor a write of nothing nor an error leaves a bar behind."""
+    terminal = start()
+    assert terminal.run("dhis2kv share app cfg --public r --dry-run").splitlines()[1:-1] == [
+        "~ app/cfg public: rw to r-"
+    ]
+    assert terminal.run("dhis2kv audit nope").splitlines()[1:-1] == ["Error: there is no namespace 'nope'"]
 
 
 def test_a_pipe_that_ends_is_no_error(start, emulator):

@@ -26,7 +26,7 @@ from dhis2kv.cli.carrying import (
 from dhis2kv.cli.connection import complete_namespace, with_store
 from dhis2kv.cli.failures import CONFLICT, FAILURE, USAGE, Comparison
 from dhis2kv.cli.many import open_option, telling, unknown_sharing
-from dhis2kv.cli.output import COLOURS, harmless, progress, say
+from dhis2kv.cli.output import COLOURS, harmless, progress, put, say
 
 if TYPE_CHECKING:
     from dhis2kv.snapshot.folder import Plan
@@ -51,7 +51,8 @@ def _refuse_conflicts(context: click.Context, plan: Plan, advice: str) -> None:
     for conflict in plan.conflicts:
         say(harmless(f"conflict: {conflict.name}: {conflict.reason}"))
     if plan.conflicts:
-        click.echo(f"Error: {len(plan.conflicts)} conflicts, and nothing was written. {advice}", err=True)
+        conflicts = "1 conflict" if len(plan.conflicts) == 1 else f"{len(plan.conflicts)} conflicts"
+        say(f"Error: {conflicts}, and nothing was written. {advice}")
         context.exit(CONFLICT)
 
 
@@ -130,7 +131,7 @@ def status(context: click.Context, store: Store, folder: str, no_sharing: bool) 
         step = telling(store, step, not sharing)
         for difference in folders.status(store, folder, sharing=sharing, progress=step, left_out=left_out):
             found = True
-            click.secho(harmless(str(difference)), fg=COLOURS.get(difference.sign))
+            put(click.style(harmless(str(difference)), fg=COLOURS.get(difference.sign)))
     context.exit(USAGE if left_out else 1 if found else 0)
 
 
@@ -187,7 +188,9 @@ def push(
             act=lambda report: plan.carry_out(report, verify=verify),
         )
     if plan.kept:
-        say(f"{plan.kept} entries that were deleted in {folder} stay on {server(store)}; --delete deletes them")
+        kept = "1 entry that was" if plan.kept == 1 else f"{plan.kept} entries that were"
+        stay, them = ("stays", "it") if plan.kept == 1 else ("stay", "them")
+        say(f"{kept} deleted in {folder} {stay} on {server(store)}; --delete deletes {them}")
     if left_out:
         context.exit(FAILURE)
 

@@ -65,6 +65,7 @@ def harmless(text: str) -> str:
 
 def say(sentence: str) -> None:
     """Print a sentence on stderr."""
+    _Bar.wipe()
     click.echo(harmless(sentence), file=sys.stderr)
 
 
@@ -91,6 +92,7 @@ def show_change(sign: str, what: object) -> None:
 
 def put(text: str, color: bool | None = None) -> None:
     """Print a line on stdout: on this very stream, for click puts one of its own in place of one in ASCII."""
+    _Bar.wipe()
     click.echo(text, file=sys.stdout, color=color)
 
 
@@ -108,19 +110,41 @@ def confirm(question: str, yes: bool) -> None:
     click.confirm(harmless(question), default=False, abort=True, err=True)
 
 
+class _Bar:
+    """The progress bar on stderr: a line that goes before anything else is printed, and at the end."""
+
+    drawn = False
+
+    def __init__(self, label: str) -> None:
+        self._bar = click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True)
+
+    def step(self, done: int, total: int) -> None:
+        """Show how far it is; the total may change, and the next namespace begins anew. Nothing to do is no bar."""
+        if not total:
+            return
+        self._bar.length, self._bar.finished = total, False
+        self._bar.make_step(done - self._bar.pos)
+        self._bar.render_progress()
+        _Bar.drawn = True
+
+    @classmethod
+    def wipe(cls) -> None:
+        """Take the bar off the terminal, and give the cursor back."""
+        if cls.drawn:
+            cls.drawn = False
+            click.echo("\r\x1b[K\x1b[?25h", nl=False, file=sys.stderr, color=True)
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr, as a function of done and total; None where stderr is no terminal."""
-    if not sys.stderr.isatty():
+    """A progress bar on stderr, as a function of done and total; None where stderr is no terminal, or has the log."""
+    if not sys.stderr.isatty() or logging.getLogger("dhis2kv").handlers:
         yield None
         return
-    with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
-
-        def step(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield step
+    try:
+        yield _Bar(label).step
+    finally:
+        _Bar.wipe()
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
