@@ -36,8 +36,9 @@ class DatabaseRefusal(ValueError):
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
-# A string with its escapes checked, and what may follow a number's integer digits.
-STRING = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\x00-\x1f]*+)*+"'
+# A string with its escapes checked, and what may follow a number's integer digits. Its group gives back what it takes:
+# up to Python 3.11.2 a possessive one that fails half-way keeps it, and takes `"\u"` for a string.
+STRING = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\x00-\x1f]*+)*"'
 FRACTION = r"(?:\.[0-9]++|(?!\.))(?:[eE][+-]?+[0-9]++|(?![eE]))"
 
 _ALNUM = r"0-9A-Za-z_\x80-\U0010ffff"

@@ -59,6 +59,8 @@ def start(url, home, command):
     }
     return subprocess.Popen(
         [sys.executable, "-m", "dhis2kv", *command.split()],
+        # What a shell starts in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         cwd=home,
         env=environment,
         stdin=subprocess.DEVNULL,
