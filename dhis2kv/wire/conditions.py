@@ -271,14 +271,14 @@ def _json(value: Any) -> Any:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"no stored value is like {value!r}: {error}") from None
+        raise TypeError(f"no stored value is like this {type(value).__name__}: {error}") from None
     return value
 
 
 def _comparable(value: Any) -> Any:
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
         raise TypeError(f"only texts, numbers and booleans have an order, {value!r} has none")
-    return value
+    return _json(value)
 
 
 def _text(text: Any) -> str:
