@@ -93,8 +93,9 @@ def run(live: str | None = None, out: TextIO | None = None) -> int:
     """Walk through the library and return 0 if every value was right, else 1.
 
     On an emulated server, which it starts on a free port and fills with a small sample; or, where ``live`` names a
-    namespace, on the server that the environment names (see ``Store.from_env``), in that namespace only. It must not
-    exist before, in either store, and does not exist after; where it does, nothing is written and 2 is returned.
+    namespace, on the server that ``Store.from_profile`` opens, in that namespace only. It must not exist before,
+    in either store, and does not exist after; where it does, or no server is named, nothing is written and 2 is
+    returned.
     """
     out = out or sys.stdout
     if live is None:
@@ -104,7 +105,12 @@ def run(live: str | None = None, out: TextIO | None = None) -> int:
             emulator.load(_sample())
             print(f"A DHIS2 of your own, emulated, with a small sample: {server.url}\n", file=out)
             return _tour(store, "immunization", out)
-    with Store.from_env() as store:
+    try:
+        opened = Store.from_profile()
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    with opened as store:
         if live in store or live in store.user:
             print(f"The namespace {live!r} exists on {store!r}: name one that does not, for it is deleted.", file=out)
             return 2

@@ -145,7 +145,8 @@ class _Pydantic:
         try:
             self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(model)
         except pydantic.errors.PydanticUserError as error:
-            raise TypeError(f"pydantic takes no {model!r} for a model: {error.message}") from error
+            why = error.message.partition("\n")[0]
+            raise TypeError(f"pydantic takes no {model!r} for a model: {why}") from error
         self._refusals = (pydantic.ValidationError, pydantic_core.PydanticSerializationError)
 
     def load(self, value: Any) -> Any:

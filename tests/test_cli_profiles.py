@@ -234,6 +234,14 @@ def test_list_and_show_tell_no_secret(two, run):
     shown = json.loads(run("profile show here").stdout)
     assert shown["password"] == "********"
     assert (shown["default"], shown["file"]) == (True, str(files.own()))
+    assert json.loads(run("profile show").stdout) == shown
+
+
+def test_a_list_of_none_says_how_to_make_one(run):
+    """Where there is no profile, the list on stdout is empty, and a sentence says what makes one."""
+    listed = run("profile list")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert listed.stderr == "there is no profile. Make one with:  dhis2kv profile add NAME\n"
 
 
 def test_default_and_remove(two, run):
@@ -281,7 +289,8 @@ def test_an_unknown_profile_lists_those_there_are(two, run, command):
     """Each command that is given an unknown name says which there are."""
     refused = run(f"profile {command} nope")
     assert refused.exit_code == 2
-    assert "there is no profile 'nope'; there are here, there" in " ".join(refused.stderr.split())
+    assert refused.stderr.startswith("Error: there is no profile 'nope'; there are here, there. ")
+    assert refused.stderr.count("\n") == 1
 
 
 def test_profiles_of_d2w_are_left_alone(two, run):

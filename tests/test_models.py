@@ -399,3 +399,9 @@ def test_default_for_values_that_are_not_json(emulator):
     with pytest.raises(InvalidValue, match="nested deeper"):
         namespace["cfg"] = endless
     assert sent(emulator) == []
+
+
+def test_what_is_no_model_is_refused_in_one_line():
+    """pydantic's advice to those who write types of their own is left out."""
+    with pytest.raises(TypeError, match=r"^pydantic takes no 5 for a model: [^\n]+$"):
+        connect(Emulator()).namespace("app", model=5)

@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from dhis2kv import errors, wire
 from dhis2kv.cli import output
+from dhis2kv.cli.failures import Misconfigured
 
 if TYPE_CHECKING:
     from dhis2kv.profiles import Profile
@@ -43,7 +44,7 @@ class Connection:
     def open(self, *, ask: bool = True, **options: Any) -> Store:
         """The store that is meant, with the options of ``Store``; sends nothing.
 
-        Raises ``click.UsageError`` where no server is named, or a password is missing and cannot be asked for.
+        Raises ``click.ClickException`` where no server is named, or a password is missing and cannot be asked for.
         """
         from dhis2kv.store import Store
 
@@ -55,7 +56,7 @@ class Connection:
             if self.of is not None:
                 return self.shared.of(self.of)
         except ValueError as error:
-            raise click.UsageError(str(error)) from error
+            raise Misconfigured(str(error)) from error
         return self.shared.user if self.user else self.shared
 
     def _account(self) -> Profile:
@@ -212,7 +213,7 @@ def _completing(names: Callable[[Store, click.Context], Iterable[str]]) -> Calla
             connection = context.ensure_object(Connection)
             with connection.open(ask=False, timeout=_COMPLETION_SECONDS, retries=0) as store:
                 return [CompletionItem(name) for name in names(store, context) if name.startswith(begun)]
-        except (errors.Dhis2kvError, click.UsageError, OSError):
+        except (errors.Dhis2kvError, click.ClickException, OSError):
             return []  # whoever presses the tab key wants no sentence there
 
     return complete

@@ -27,6 +27,12 @@ def exit_status(error: errors.Dhis2kvError) -> int:
     return next((status for kinds, status in _STATUS if isinstance(error, kinds)), FAILURE)
 
 
+class Misconfigured(click.ClickException):
+    """Wrong usage whose cure is in a file or the environment: the command's usage beside it would tell nothing."""
+
+    exit_code = USAGE
+
+
 class NotFound(click.ClickException):
     """Something that a file should hold, and does not."""
 

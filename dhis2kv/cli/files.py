@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from dhis2kv.cli.connection import current
+from dhis2kv.cli.failures import Misconfigured
 
 if TYPE_CHECKING:
     from dhis2kv.snapshot import Export
@@ -49,7 +50,7 @@ def opened_export(name: str) -> Iterator[Export]:
             export = Export(decoded(file))
         except ValueError as error:
             what = "it is not text in UTF-8 or UTF-16" if isinstance(error, UnicodeDecodeError) else error
-            raise click.UsageError(f"cannot read {'standard input' if name == '-' else name}: {what}") from error
+            raise Misconfigured(f"cannot read {'standard input' if name == '-' else name}: {what}") from error
         yield export
 
 
@@ -58,6 +59,6 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - errors of those who read it are not ours
     except OSError as error:
-        raise click.UsageError(f"cannot read {name!r}: {error.strerror}") from error
+        raise Misconfigured(f"cannot read {name!r}: {error.strerror}") from error
     with file:
         yield file

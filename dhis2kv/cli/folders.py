@@ -24,7 +24,7 @@ from dhis2kv.cli.carrying import (
     yes_option,
 )
 from dhis2kv.cli.connection import complete_namespace, with_store
-from dhis2kv.cli.failures import CONFLICT, FAILURE, USAGE, Comparison
+from dhis2kv.cli.failures import CONFLICT, FAILURE, USAGE, Comparison, Misconfigured
 from dhis2kv.cli.many import open_option, telling, unknown_sharing
 from dhis2kv.cli.output import COLOURS, harmless, progress, put, say
 
@@ -43,7 +43,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (BrokenFolder, OtherServer) as error:
-        raise click.UsageError(str(error)) from error
+        raise Misconfigured(str(error)) from error
 
 
 def _refuse_conflicts(context: click.Context, plan: Plan, advice: str) -> None:

@@ -6,6 +6,7 @@ Here since a profile is kept only after its server has said who signs in with it
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +25,7 @@ from dhis2kv.cli.connection import (
     password_of,
     profile_argument,
 )
-from dhis2kv.cli.failures import Commands
+from dhis2kv.cli.failures import Commands, Misconfigured
 from dhis2kv.cli.output import confirm, output_option, say, show
 from dhis2kv.environment import variable
 from dhis2kv.profiles import KEYRING, Found, Profile, every, find, found
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _OPEN = ("base_url", "auth", "username", "keyring", "ca_file")  # what else a file holds may be a secret
 _MASK = "********"
+_profile_or_default = click.argument("name", required=False, shell_complete=complete_profile)
 
 
 @click.group(cls=Commands)
@@ -87,15 +89,17 @@ def list_(form: str) -> None:
     if form == "table":
         rows = [{name.upper(): {True: "*", False: ""}.get(cell, cell) for name, cell in row.items()} for row in rows]
     show(rows, form)
+    if form == "table" and not rows:
+        say("there is no profile. Make one with:  dhis2kv profile add NAME")
 
 
 @profile.command("show")
-@profile_argument
+@_profile_or_default
 @output_option("json")
-def show_(name: str, form: str) -> None:
-    """Print what a profile says, its secrets masked."""
+def show_(name: str | None, form: str) -> None:
+    """Print what a profile, or the default, says, its secrets masked."""
     with _said():
-        one = found(name)
+        one = found(name or os.environ.get("DHIS2_PROFILE"))
     found_there = one.settings if isinstance(one.settings, dict) else {}
     settings = {key: value if key in _OPEN else _MASK for key, value in found_there.items()}
     if "base_url" in settings:
@@ -104,7 +108,7 @@ def show_(name: str, form: str) -> None:
 
 
 @profile.command()
-@click.argument("name", required=False, shell_complete=complete_profile)
+@_profile_or_default
 def verify(name: str | None) -> None:
     """Ask the server of a profile, or of the default, whether it knows the account."""
     with _said():
@@ -157,7 +161,7 @@ def _said() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise Misconfigured(str(error)) from error
 
 
 def _asked_for() -> Profile:

@@ -93,7 +93,7 @@ def _seed(file: str) -> dict[str, Any]:
 def demo(context: click.Context, live: str | None) -> None:
     """Walk through what the library does, on an emulated server.
 
-    With --live on the server that the environment names.
+    With --live on the server that DHIS2_PROFILE, the environment or the default profile names.
     """
     from dhis2kv.demo import run
 
@@ -121,7 +121,9 @@ def _names(_: click.Context, __: click.Parameter, given: str | None) -> list[str
     help="The only namespaces that can be seen or touched.",
 )
 @click.option(
-    "--max-bytes", type=click.IntRange(min=1), help="How many bytes of names and values an answer holds at most."
+    "--max-bytes",
+    type=click.IntRange(min=1),
+    help="How many bytes of names and values an answer holds at most, 50,000 if not given.",
 )
 def mcp(store: Store, allow_write: bool, namespaces: list[str] | None, max_bytes: int | None) -> None:
     """Serve the data store to an agent, as an MCP server on standard input and output."""

@@ -92,11 +92,12 @@ def find(name: str | None = None) -> Profile:
     name = name or os.environ.get("DHIS2_PROFILE")
     if not name and (url := variable("DHIS2_URL")):
         return Profile(url, *map(variable, ("DHIS2_USERNAME", "DHIS2_PASSWORD", "DHIS2_PAT")))
-    return found(name or _default()).read()
+    return found(name).read()
 
 
-def found(name: str) -> Found:
-    """Where this profile stands; raises ``ValueError``, with the names there are, where it does not."""
+def found(name: str | None = None) -> Found:
+    """Where this profile stands, or the default; raises ``ValueError``, with the names there are, where it does not."""
+    name = name or _default()
     there = every()
     for profile in there:
         if profile.name == name:
