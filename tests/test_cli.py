@@ -622,3 +622,11 @@ def test_completion_scripts(line, monkeypatch, shell):
         monkeypatch.setattr("click.shell_completion.BashComplete._check_version", staticmethod(lambda: None))
     monkeypatch.setenv("_DHIS2KV_COMPLETE", f"{shell}_source")
     assert "dhis2kv" in line.run([]).stdout
+
+
+def test_a_value_below_nothing_says_how_it_is_written(line):
+    """-5 looks like an option: the error says what to write before it; an unknown option has no such hint."""
+    refused = line.run("set app limit -5")
+    assert (refused.exit_code, "Write -- before a VALUE" in refused.stderr) == (2, True)
+    assert line.run("set app limit -- -5").exit_code == 0
+    assert "Write --" not in line.run("set app limit --colour 5").stderr

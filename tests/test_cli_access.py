@@ -155,6 +155,15 @@ def test_audit_tells_what_is_open(line):
     ]
 
 
+def test_a_table_of_findings_has_whole_sentences(line):
+    """What a finding means is not cut, however long it is."""
+    line.emulator.load({"app": {"gateway": {"key": "hunter2hunter2"}}})
+    told = [one["about"] for one in json.loads(line.run("audit app -o json").stdout)]
+    assert max(map(len, told)) > 60
+    table = line.run("audit app").stdout
+    assert all(sentence in table for sentence in told)
+
+
 def test_audit_only_reads(line):
     """Not a request that writes, and no value in what it prints."""
     line.emulator.load({"app": {"password": "hunter2hunter2", "db": {"url": "postgres://u:hunter2@db/x"}}})

@@ -105,7 +105,7 @@ def test_export_to_a_file(line, run):
     """--output writes the file with mode 0600, says what is in it, and prints nothing."""
     result = run("export --output backup.json")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"3 entries of {SERVER} are in backup.json\n"
+    assert result.stderr == f"3 entries of {SERVER} written to backup.json\n"
     path = line.home / "backup.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text(encoding="utf-8") == run("export").stdout

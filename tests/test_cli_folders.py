@@ -101,7 +101,7 @@ def test_push_deletes_only_when_told_and_asks(line, run, pulled):
     assert run("push config --delete").exit_code == 2
     line.is_terminal()
     result = run("push config --delete", input="y\n")
-    assert f"Delete 1 entries (app/n) on {SERVER}? [y/N]" in result.stderr
+    assert f"Delete 1 entry (app/n) on {SERVER}? [y/N]" in result.stderr
     assert "n" not in line.store["app"]
 
 

@@ -106,7 +106,7 @@ def test_replacing_asks_before_it_deletes(line, run, backup):
     assert run("import backup.json --mode replace", input="y\n").exit_code == 2
     line.is_terminal()
     result = run("import backup.json --mode replace", input="\n")
-    assert (result.exit_code, f"Delete 1 entries (app/more) on {SERVER}? [y/N]" in result.stderr) == (1, True)
+    assert (result.exit_code, f"Delete 1 entry (app/more) on {SERVER}? [y/N]" in result.stderr) == (1, True)
     assert "more" in line.store["app"]
     assert run("import backup.json --mode replace --yes").exit_code == 0
     assert "more" not in line.store["app"]

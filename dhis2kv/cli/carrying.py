@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dhis2kv import errors
-from dhis2kv.cli.output import confirm, harmless, progress, say, show_change
+from dhis2kv.cli.output import confirm, entries_of, harmless, progress, say, show_change
 
 if TYPE_CHECKING:
     from dhis2kv.snapshot import Change, Changes, Mode
@@ -72,7 +72,7 @@ def carry_out(
                 doomed.append(str(entry))
     if count["-"]:
         more = ", ..." if count["-"] > len(doomed) else ""
-        confirm(f"Delete {count['-']} entries ({', '.join(doomed)}{more}) on {where}?", yes)
+        confirm(f"Delete {entries_of(count['-'])} ({', '.join(doomed)}{more}) on {where}?", yes)
     before = 0
     for store, plan in plans.items():
         with progress("Writing") as bar, interruptible(f"changes on {where}", before, count.total(), bar) as report:

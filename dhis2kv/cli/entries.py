@@ -21,6 +21,7 @@ from dhis2kv.cli.files import text_of
 from dhis2kv.cli.output import (
     compact,
     confirm,
+    entries_of,
     output_option,
     readable_size,
     say,
@@ -261,7 +262,7 @@ def delete_namespace(store: Store, namespace: str, yes: bool, dry_run: bool) -> 
                 show_change("-", f"{namespace}/{key}")
             return
         more = ", ..." if len(found) > 5 else ""
-        what = f"the namespace {namespace} with its {len(found)} entries ({', '.join(found[:5])}{more})"
+        what = f"the namespace {namespace} with its {entries_of(len(found))} ({', '.join(found[:5])}{more})"
         confirm(f"Delete {what} on {server(store)}?", yes)
     del store[namespace]
     say(f"deleted the namespace {namespace} on {server(store)}")

@@ -54,6 +54,11 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            if not error.option_name[1:2].isdigit():
+                raise
+            hint = f"{error.message} Write -- before a VALUE that begins with a minus."
+            raise click.NoSuchOption(error.option_name, hint, ctx=error.ctx) from error
         except errors.Dhis2kvError as error:
             say(f"Error: {error}")
             ctx.exit(exit_status(error))

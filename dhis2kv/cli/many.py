@@ -35,7 +35,7 @@ from dhis2kv.cli.connection import (
 )
 from dhis2kv.cli.failures import FAILURE, NotFound
 from dhis2kv.cli.files import opened_export
-from dhis2kv.cli.output import progress, say
+from dhis2kv.cli.output import entries_of, progress, say
 from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ def export(
             snapshot.dump(file, {kind_of(store): counted(entries)}, without_sharing=left)
     except KeyboardInterrupt:
         state = f"{path} is as it was" if path else "what was printed is no whole export"
-        say(f"Interrupted after {read} entries of {server(store)}: {state}. Run it again.")
+        say(f"Interrupted after {entries_of(read)} of {server(store)}: {state}. Run it again.")
         raise
     if path:
-        say(f"{read} entries of {server(store)} are in {path}")
+        say(f"{entries_of(read)} of {server(store)} written to {path}")
     if left_out:
         context.exit(FAILURE)
 

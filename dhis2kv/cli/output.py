@@ -22,7 +22,7 @@ COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
 _LATE_CONTROL = re.compile("[\x7f-\x9f]")
 _WIDEST = 60  # columns that a cell of a table takes
-_WHOLE = frozenset({"KEY", "NAMESPACE", "NAME", "URL"})  # what is typed again is never cut
+_WHOLE = frozenset({"KEY", "NAMESPACE", "NAME", "URL", "ABOUT"})  # what is typed again, or is a sentence, is never cut
 
 
 def output_option(default: str) -> Callable[..., Any]:
@@ -61,6 +61,11 @@ def _json(value: Any, **form: Any) -> str:
 def harmless(text: str) -> str:
     """A text whose control characters a terminal does not obey: anybody may have stored them."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def entries_of(number: int) -> str:
+    """So many entries, in words: ``1 entry``, ``7 entries``."""
+    return "1 entry" if number == 1 else f"{number} entries"
 
 
 def say(sentence: str) -> None:

@@ -137,8 +137,7 @@ class Searcher:
         if names not in self._warned:
             self._warned.add(names)
             log.warning(
-                "find in %s: the server looks into no entry that is stored encrypted; if there are any, they are left"
-                " out. A namespace opened with encrypt=True is searched whole",
+                "find in %s: encrypted entries, if any, are left out; a namespace with encrypt=True is searched whole",
                 "/".join(names),
             )
 
