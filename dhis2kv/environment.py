@@ -23,6 +23,8 @@ def variable(name: str) -> str | None:
             value = Path(path).read_text(encoding="utf-8-sig").removesuffix("\n")  # of \r\n, too, which Python reads so
         except UnicodeDecodeError as error:
             raise ValueError(f"the file that {name}_FILE names is not UTF-8 text") from error
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror} (named by {name}_FILE)", path) from error
         if name != "DHIS2_PASSWORD":
             value = value.strip()
     return value or None

@@ -355,6 +355,23 @@ def test_a_missing_keyring_says_what_to_install(two, run, monkeypatch):
     assert "safe" not in kept()["profiles"]
 
 
+def test_a_keyring_that_cannot_be_used_is_found_before_a_token_is_made(line, run, monkeypatch):
+    """Where the system has no keyring, or a locked one, it is said before the server is asked for anything."""
+    keyring = Keyring()
+
+    def get_password(service, name):
+        raise keyring.errors.KeyringError("No recommended backend was available.\nInstall one.")
+
+    keyring.get_password = get_password
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", keyring.errors)
+    monkeypatch.setenv("DHIS2_PASSWORD", "district")
+    refused = run(f"profile add safe --url {SERVER} --username admin --keyring --token-from-server")
+    assert refused.exit_code == 2
+    assert refused.stderr == "Error: the keyring cannot be used: No recommended backend was available.\n"
+    assert line.emulator.log == []
+
+
 def test_a_real_keyring_holds_the_secret(two, run, monkeypatch):
     """The same with the package itself, and a keyring in memory behind it; one that is locked is said to be."""
     keyring = pytest.importorskip("keyring", reason="needs the extra keyring")

@@ -9,6 +9,7 @@ import platformdirs
 import pytest
 
 from dhis2kv import Store, profiles
+from dhis2kv.environment import variable
 from dhis2kv.profiles import files
 
 OURS = """
@@ -312,3 +313,10 @@ def test_blanks_around_a_token_do_not_belong_to_it(monkeypatch, tmp_path):
     monkeypatch.setenv("DHIS2_URL", "https://env.example.org")
     monkeypatch.setenv("DHIS2_PAT_FILE", str(write(tmp_path / "secret", " d2p_x \n\n")))
     assert profiles.find().token == "d2p_x"
+
+
+def test_a_file_that_is_not_there_is_told_with_its_variable(monkeypatch, tmp_path):
+    """The error names the variable that names the file, and stays the OSError that it is."""
+    monkeypatch.setenv("DHIS2_PAT_FILE", str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError, match=r"named by DHIS2_PAT_FILE.*gone"):
+        variable("DHIS2_PAT")

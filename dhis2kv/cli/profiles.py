@@ -65,6 +65,8 @@ def add(name: str, token_from_server: bool, days: int, keyring: bool, yes: bool)
 
     with _said():
         file = ProfileFile()
+        if keyring:
+            _check_keyring(name)  # before a token is made that could not be kept
         if name in file:
             confirm(f"Replace the profile {name!r} in {_short(file.path)}?", yes)
         account = _asked_for()
@@ -241,10 +243,19 @@ def _keyring() -> Any:
     try:
         import keyring
     except ModuleNotFoundError as error:
-        raise click.UsageError(
-            "the keyring needs an extra. Install it with:  pip install 'dhis2kv[keyring]'"
-        ) from error
+        raise Misconfigured("the keyring needs an extra. Install it with:  pip install 'dhis2kv[keyring]'") from error
     return keyring
+
+
+def _check_keyring(name: str) -> None:
+    """Raise ``Misconfigured`` where there is no keyring, or it is locked."""
+    keyring = _keyring()
+    import keyring.errors as failures
+
+    try:
+        keyring.get_password(KEYRING, name)
+    except failures.KeyringError as error:
+        raise Misconfigured(f"the keyring cannot be used: {str(error).partition(chr(10))[0]}") from error
 
 
 def _row(one: Found) -> dict[str, Any]:

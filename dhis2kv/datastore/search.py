@@ -53,6 +53,8 @@ class Search:
             raise ValueError("fields are paths in the value, as in name,address.city; keys come with every entry")
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ValueError(f"limit is a whole number from 0 on, not {limit!r}")
+        if not isinstance(order, str | None):
+            raise TypeError(f"order is a text, as in age:desc, not {order!r}")
         name, _, direction = (order or "_").partition(":")
         if direction not in ("", "asc", "desc"):
             raise ValueError(f"{order!r} is no order: write path, path:asc or path:desc")

@@ -157,6 +157,14 @@ def test_what_says_nothing(people, act):
     assert sent(emulator) == []
 
 
+def test_an_order_that_is_no_text(people):
+    """A list of paths to sort by is a TypeError, before anything is sent."""
+    emulator, namespace = people
+    with pytest.raises(TypeError, match="order is a text"):
+        namespace.find(order=["age", "name"])
+    assert sent(emulator) == []
+
+
 def test_dhis2s_own_words(people):
     """They are as in DHIS2: quotes make a text, wildcards hold, case is ignored where DHIS2 ignores it."""
     _, namespace = people
