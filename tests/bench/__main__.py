@@ -4,16 +4,15 @@ With names of parts (``python -m tests.bench cached values``) it measures those 
 """
 
 import platform
-import re
 import sys
 from pathlib import Path
+
+from tests.figures import table, write
 
 from . import cached, command, emulated, peers, snapshots, uncached, values, writing
 from .measuring import Row, Skipped
 
-README = Path(__file__).parents[2] / "README.rst"
 PLOT = Path(__file__).with_name("peers.svg")
-BEGIN, END = ".. figures: begin\n", ".. figures: end\n"
 PARTS = {
     "uncached": uncached.rows,
     "cached": cached.rows,
@@ -43,29 +42,15 @@ def _cells(row):
     return row.what, row.figure, row.against, "" if row.ratio is None else f"{row.ratio:.2f}", bound
 
 
-def table(rows):
-    """The rows as a table of reStructuredText."""
-    lines = [HEAD, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = " ".join("=" * width for width in widths)
-    # A cell that is empty at the beginning of a line would continue the line above it; none of ours is.
-    text = [" ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([rule, text[0], rule, *text[1:], rule])
-
-
 def main(parts):
     if unknown := set(parts) - PARTS.keys():
         sys.exit(f"there is no part {', '.join(sorted(unknown))}: {', '.join(PARTS)}")
     rows = list(measured(parts or PARTS))
-    text = table(rows)
+    text = table(HEAD, map(_cells, rows))
     print(f"\n{text}")
     if not parts:
         machine = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
-        written = f"{BEGIN}\nMeasured with {machine}.\n\n{text}\n\n{END}"
-        page = README.read_text(encoding="utf-8")
-        README.write_text(
-            re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: written, page, flags=re.S), "utf-8"
-        )
+        write("figures", f"Measured with {machine}.\n\n{text}")
     missed = [row for row in rows if row.goal is not None and (row.ratio < row.goal) == row.least]
     if missed:
         sys.exit("missed: " + "; ".join(row.what for row in missed))

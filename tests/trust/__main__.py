@@ -8,17 +8,15 @@ leaves nothing there.
 import argparse
 import logging
 import platform
-import re
 import sys
 import time
-from pathlib import Path
 
 from dhis2kv import __version__
+from tests.figures import table, write
 
 from . import access, faults, hostile, kills, live, secrets, together, traps, ways
 
-README = Path(__file__).parents[2] / "README.rst"
-BEGIN, END = ".. promises: begin\n", ".. promises: end\n"
+HEAD = ("promise", "tried", "broken")
 PARTS = {
     "traps": traps.run,
     "ways": ways.run,
@@ -54,26 +52,11 @@ def main():
             rows.append(row)
     python, minutes = f"Python {platform.python_version()}", (time.monotonic() - began) / 60
     when = f"dhis2kv {__version__}, {python}, {time.strftime('%Y-%m-%d')}, {minutes:.0f} minutes"
-    print(f"{table(rows)}\n{when}")
+    text = table(HEAD, [(row.name, f"{row.tried:,}", f"{row.broken:,}") for row in rows])
+    print(f"{text}\n{when}")
     if options.long and not options.parts:
-        write(f"\nThe last long run: {when}.\n\n{table(rows)}\n\n")
+        write("promises", f"The last long run: {when}.\n\n{text}")
     sys.exit(any(row.broken for row in rows))
-
-
-def write(text):
-    """Put the text between its marks in the README."""
-    page = README.read_text(encoding="utf-8")
-    place = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.S)
-    README.write_text(place.sub(lambda _: text, page), encoding="utf-8")
-
-
-def table(rows):
-    """The rows as a table of reStructuredText."""
-    lines = [("promise", "tried", "broken"), *((row.name, f"{row.tried:,}", f"{row.broken:,}") for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = " ".join("=" * width for width in widths)
-    text = [f"{name:{widths[0]}} {tried:>{widths[1]}} {broken:>{widths[2]}}" for name, tried, broken in lines]
-    return "\n".join([rule, text[0], rule, *text[1:], rule])
 
 
 if __name__ == "__main__":
