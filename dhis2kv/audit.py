@@ -76,7 +76,7 @@ def _look(store: Store, name: str) -> list[_Seen]:
         if what != name:
             unreadable.append(_Seen(what.removeprefix(f"{name}/"), None, None))
 
-    entries = snapshot.read(store, [name], left_out=left_out)
+    entries = snapshot.read(store, [name], left_out=left_out, sharing=False)
     seen = [_Seen(entry.key, entry.encrypted, secret_in(entry.key, entry.value)) for entry in entries]
     return sorted([*seen, *unreadable])
 

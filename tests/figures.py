@@ -14,11 +14,12 @@ def table(head, rows):
     return "\n".join([rule, text[0], rule, *text[1:], rule])
 
 
-def write(name, text):
-    """Put a text between ``.. NAME: begin`` and ``.. NAME: end`` in the README."""
+def write(name, when, text):
+    """Put a sentence and a table between ``.. NAME: begin`` and ``.. NAME: end`` in the README."""
     begin, end = f".. {name}: begin\n", f".. {name}: end\n"
     page = README.read_text(encoding="utf-8")
     if page.count(begin) != 1 or page.count(end) != 1:
         raise ValueError(f"the README has no one place for {name}")
     before, rest = page.split(begin)
-    README.write_text(f"{before}{begin}\n{text}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")
+    labelled = f"{when}\n\n.. _{name}:\n\n{text}"
+    README.write_text(f"{before}{begin}\n{labelled}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")

@@ -21,8 +21,8 @@ as JSON. The form of the folder is described in ``dhis2kv.snapshot.tree``.
 Encrypted entries stay on the server, and nothing in the folder is written over one, unless ``pull`` is told
 ``secrets=True``: then they are in the folder, readable and marked, and ``push`` has them encrypted again.
 
-With ``sharing=True``, ``pull`` notes who may read the entries that are not open to all. ``push`` creates entries shared
-so, and changes the sharing of those that are there where it was changed in the folder.
+Unless it is told ``sharing=False``, ``pull`` notes who may read the entries that are not open to all. ``push`` creates
+entries shared so, and changes the sharing of those that are there where it was changed in the folder.
 
 It may import the library up to the store. Here since a folder is changed by people, and the server by others: what
 counts of both is decided here, whatever the form of files. Besides what each function says, all raise what reading a
@@ -109,7 +109,7 @@ def pull(
     namespaces: Iterable[str] | None = None,
     *,
     secrets: bool = False,
-    sharing: bool = False,
+    sharing: bool = True,
     force: bool = False,
     progress: Progress | None = None,
     left_out: LeftOut | None = None,

@@ -50,7 +50,7 @@ def read(
     *,
     progress: Progress | None = None,
     left_out: LeftOut | None = None,
-    sharing: bool = False,
+    sharing: bool = True,
 ) -> Iterator[Entry]:
     """The entries of these namespaces of a store, or of all that the account can read; namespaces come sorted.
 
@@ -66,8 +66,8 @@ def read(
     no address leads; an entry like that, or one whose value this Python cannot hold. ``left_out(name, error)`` is
     called for each. Without it each is logged as a warning, and a namespace that was asked for by name raises.
 
-    With ``sharing``, entries of the shared store come with who may read them, for a request more each, several at a
-    time.
+    Entries of the shared store come with who may read them, for a request more each, several at a time;
+    ``sharing=False`` leaves that out, and then what ``apply`` creates from them is open to every account.
 
     ``progress(done, total)`` is called after each page; the total grows from namespace to namespace. Raises
     ``KeyNotFound``, before the first entry, for a name that is not in the list of namespaces.

@@ -50,7 +50,7 @@ def main(parts):
     print(f"\n{text}")
     if not parts:
         machine = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
-        write("figures", f"Measured with {machine}.\n\n{text}")
+        write("figures", f"Measured with {machine}.", text)
     missed = [row for row in rows if row.goal is not None and (row.ratio < row.goal) == row.least]
     if missed:
         sys.exit("missed: " + "; ".join(row.what for row in missed))

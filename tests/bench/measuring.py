@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}
 ROUNDS = 15
 SECONDS = 0.02  # that one round takes of each
 
@@ -69,6 +71,8 @@ def instructions(code, calls=(20, 120)):
     """
     if not shutil.which("valgrind"):
         raise Skipped("valgrind is not installed: apt-get install valgrind")
+    # What has to be compiled once is compiled, and written where it will be looked for.
+    subprocess.run([sys.executable, "-c", code, "1"], env=ENVIRONMENT, cwd=ROOT, check=True)
     found = [_counted(code, number) for number in calls]
     return (found[1] - found[0]) / (calls[1] - calls[0])
 
@@ -81,8 +85,6 @@ def _counted(code, calls):
             f"--callgrind-out-file={folder}/out",
             "--log-file=" + folder + "/log",
         ]
-        environment = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}
-        place = Path(__file__).parents[2]
-        subprocess.run([*command, sys.executable, "-c", code, str(calls)], env=environment, cwd=place, check=True)
+        subprocess.run([*command, sys.executable, "-c", code, str(calls)], env=ENVIRONMENT, cwd=ROOT, check=True)
         log = (Path(folder) / "log").read_text(encoding="utf-8")
     return int(re.search(r"Collected : (\d+)", log)[1])

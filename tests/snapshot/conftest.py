@@ -16,7 +16,9 @@ def exported(**stores):
 
 
 def entries(store, *namespaces):
-    return {(entry.namespace, entry.key): entry for entry in snapshot.read(store, namespaces or None)}
+    """Entries by namespace and key, without who may read them."""
+    found = snapshot.read(store, namespaces or None, sharing=False)
+    return {(entry.namespace, entry.key): entry for entry in found}
 
 
 def warned(caplog):

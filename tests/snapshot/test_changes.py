@@ -1,6 +1,7 @@
 """Plans and what becomes of them: what goes out comes in unchanged, encrypted stays encrypted, and nothing is lost."""
 
 import io
+from functools import partial
 
 import pytest
 
@@ -24,12 +25,15 @@ VALUES = {
     "🎉": "party",
 }
 
+# Values alone: who may read them costs requests of its own.
+read = partial(snapshot.read, sharing=False)
+
 
 def test_both_stores_go_out_and_come_in_unchanged(emulator, store, version):
     """What an export holds, an import into an empty server of the same version makes of it, in both stores."""
     emulator.load({"app": VALUES, "my.ns": {"v1.1": 1}})
     emulator.load({"app": {"mine": [1], "none": None}}, user="admin")
-    text = exported(dataStore=snapshot.read(store), userDataStore=snapshot.read(store.user))
+    text = exported(dataStore=read(store), userDataStore=read(store.user))
     other = connect(Emulator(version))
     saved = snapshot.load(io.StringIO(text))
     for kind, target in {"dataStore": other, "userDataStore": other.user}.items():
@@ -46,14 +50,14 @@ def test_encrypted_entries_are_marked_and_stay_encrypted(version, either, emulat
     user = "admin" if either.user is either else None
     emulator.load({"app": {"open": 1, "null": None}}, user=user)
     emulator.put("app", "password", "secret", user=user, encrypted=True)
-    saved = list(snapshot.read(either))
+    saved = list(read(either))
     assert {entry.key: entry.encrypted for entry in saved} == {"null": False, "open": False, "password": True}
     other = Emulator(version)
     target = connect(other).user if user else connect(other)
     changes = snapshot.plan(target, saved)
     assert "+ app/password (encrypted)" in map(str, changes)
     snapshot.apply(target, changes)
-    assert {entry.key: (entry.value, entry.encrypted) for entry in snapshot.read(target)} == {
+    assert {entry.key: (entry.value, entry.encrypted) for entry in read(target)} == {
         "null": (None, False),
         "open": (1, False),
         "password": ("secret", True),
@@ -153,9 +157,9 @@ def test_progress(newest, monkeypatch):
     monkeypatch.setattr(pages, "PAGE", 10)
     newest.load({"app": {str(number): number for number in range(12)}, "zoo": {"a": 1}})
     store = connect(newest)
-    read, written = [], []
-    found = list(snapshot.read(store, progress=lambda *step: read.append(step)))
-    assert read == [(10, 12), (12, 12), (13, 13)]
+    seen, written = [], []
+    found = list(read(store, progress=lambda *step: seen.append(step)))
+    assert seen == [(10, 12), (12, 12), (13, 13)]
     moved = [entry._replace(namespace="to") for entry in found]
     changes = [*snapshot.plan(store, moved), Change("-", Entry("zoo", "a", 1))]
     snapshot.apply(store, changes, progress=lambda *step: written.append(step))

@@ -67,7 +67,7 @@ def test_the_server_is_noted(pulled):
         "server": "http://dhis2.test",
         "account": None,
         "namespaces": None,
-        "sharing": False,
+        "sharing": True,
     }
     base = json.loads((pulled / ".dhis2kv" / "dataStore" / "app.json").read_text())
     assert base["entries"].keys() == {"cfg", "list", "secret"}

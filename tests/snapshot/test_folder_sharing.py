@@ -132,7 +132,7 @@ def test_a_pull_without_sharing_keeps_what_is_noted(store, pulled):
     store["app"]["new"] = 4
     share(store["app"], "new", PRIVATE)
     before = noted(pulled)
-    folder.pull(store, pulled, secrets=True).carry_out()
+    folder.pull(store, pulled, secrets=True, sharing=False).carry_out()
     assert noted(pulled) == before
     assert not folder.tells_sharing(store, pulled)
     other = connect(server())

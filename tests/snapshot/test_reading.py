@@ -1,5 +1,6 @@
 """Reading a store: every entry comes once, encrypted ones are told, and what others do meanwhile does no harm."""
 
+from functools import partial
 from itertools import islice
 
 import pytest
@@ -11,12 +12,15 @@ from dhis2kv.snapshot import reading as pages
 from tests.conftest import connect, sent
 from tests.snapshot.conftest import entries, warned
 
+# Values alone: who may read them costs requests of its own.
+read = partial(snapshot.read, sharing=False)
+
 
 def test_an_export_holds_one_page(newest, monkeypatch):
     """The second page is asked for only after the entries of the first are written."""
     monkeypatch.setattr(pages, "PAGE", 10)
     newest.load({"app": {f"k{number:02}": number for number in range(20)}})
-    reading = snapshot.read(connect(newest))
+    reading = read(connect(newest))
     assert [entry.key for entry in islice(reading, 10)] == [f"k{number:02}" for number in range(10)]
     assert len(sent(newest)) == 3  # the namespaces, the keys, a page
     assert len(list(reading)) == 10
@@ -29,7 +33,7 @@ def test_deleting_meanwhile_loses_no_other_entry(newest, monkeypatch):
     newest.load({"app": {f"k{number:02}": number for number in range(20)}})
     newest.put("app", "k12", "hidden", encrypted=True)
     store = connect(newest)
-    reading = snapshot.read(store)
+    reading = read(store)
     first = list(islice(reading, 10))
     store["app"].delete_many([entry.key for entry in first[:5]])
     found = first + list(reading)
@@ -42,7 +46,7 @@ def test_creating_meanwhile_gives_no_entry_twice(newest, monkeypatch):
     monkeypatch.setattr(pages, "PAGE", 10)
     newest.load({"app": {f"k{number:02}": number for number in range(20)}})
     store = connect(newest)
-    reading = snapshot.read(store)
+    reading = read(store)
     first = list(islice(reading, 10))
     store["app"].update({f"a{number}": 0 for number in range(5)})
     assert sorted(entry.key for entry in [*first, *reading]) == [f"k{number:02}" for number in range(20)]
@@ -54,7 +58,7 @@ def test_servers_without_bulk_reads_show_no_encryption(caplog):
     emulator.load({"app": {"a": 1, "b": None}})
     emulator.put("app", "c", "secret", encrypted=True)
     store = connect(emulator)
-    assert list(snapshot.read(store)) == [
+    assert list(read(store)) == [
         Entry("app", "a", 1, None),
         Entry("app", "b", None, None),
         Entry("app", "c", "secret", None),
@@ -83,7 +87,7 @@ def test_what_is_deleted_meanwhile_is_left_out(monkeypatch, caplog):
         return query(namespace, *how, **options)
 
     monkeypatch.setattr(store.datastore, "query_text", slow_query)
-    found = [entry.key for entry in snapshot.read(store, progress=others)]
+    found = [entry.key for entry in read(store, progress=others)]
     assert found == [f"k{number:02}" for number in range(13) if number != 11]
     assert warned(caplog) == ["of 12 entries of 'app' it cannot be seen whether they are encrypted"]
 
@@ -108,7 +112,7 @@ def test_large_values_are_read_in_smaller_pages(newest):
     """A page that is too large for one answer is asked for in parts."""
     newest.load({"app": {f"k{number:02}": "x" * 1000 for number in range(30)}})
     store = connect(newest, max_bytes=5000)
-    assert len(list(snapshot.read(store))) == 30
+    assert len(list(read(store))) == 30
 
 
 def test_trouble_is_no_reason_for_smaller_pages(newest):
@@ -116,14 +120,14 @@ def test_trouble_is_no_reason_for_smaller_pages(newest):
     newest.load({"app": {"a": 1}})
     newest.fail("status", times=1, match="fields=", status=500)
     with pytest.raises(errors.ServerError, match="500"):
-        list(snapshot.read(connect(newest)))
+        list(read(connect(newest)))
 
 
 def test_the_namespace_protections_is_read_by_itself(newest):
     """From 2.42 on a bulk read of the namespace "protections" would ask for something else, and be refused to most."""
     newest.load({"protections": {"a": 1}})
     newest.add_user("alice", "Alice_pw_1!")
-    assert [entry.value for entry in snapshot.read(connect(newest, ("alice", "Alice_pw_1!")))] == [1]
+    assert [entry.value for entry in read(connect(newest, ("alice", "Alice_pw_1!")))] == [1]
 
 
 def test_a_namespace_that_may_not_be_read_is_left_out_aloud(newest, caplog):
@@ -131,18 +135,18 @@ def test_a_namespace_that_may_not_be_read_is_left_out_aloud(newest, caplog):
     newest.add_user("alice", "Alice_pw_1!")
     newest.load({"sms-config": {"a": 1}, "app": {"b": 2}})
     store = connect(newest, ("alice", "Alice_pw_1!"))
-    assert [str(entry) for entry in snapshot.read(store)] == ["app/b"]
+    assert [str(entry) for entry in read(store)] == ["app/b"]
     (warning,) = warned(caplog)
     assert warning.startswith("left out 'sms-config': the server refuses this to the account")
     with pytest.raises(errors.Forbidden):
-        list(snapshot.read(store, ["sms-config"]))
+        list(read(store, ["sms-config"]))
 
 
 def test_an_absent_namespace_is_found_out_first(newest):
     """A name that is no namespace raises before anything is read, so that no half export is written."""
     newest.load({"app": {"a": 1}})
     with pytest.raises(errors.KeyNotFound, match="nope"):
-        snapshot.read(connect(newest), ["app", "nope"])
+        read(connect(newest), ["app", "nope"])
 
 
 def test_an_unreadable_value_hides_no_encryption(newest):
@@ -152,7 +156,7 @@ def test_an_unreadable_value_hides_no_encryption(newest):
     newest.put("app", "k15", "x" * 10_000)
     left_out = {}
     store = connect(newest, max_bytes=5000)
-    found = list(snapshot.read(store, left_out=lambda name, error: left_out.update({name: error})))
+    found = list(read(store, left_out=lambda name, error: left_out.update({name: error})))
     assert [entry.key for entry in found if entry.encrypted] == ["k07"]
     assert all(entry.encrypted is not None for entry in found)
     assert sorted(entry.key for entry in found) == [f"k{number:02}" for number in range(30) if number != 15]
@@ -165,7 +169,7 @@ def test_a_key_without_an_address_is_named(newest):
     newest.load({"app": {"": 1, "a": 2}})
     newest.put("app", "b", "secret", encrypted=True)
     left_out = []
-    found = list(snapshot.read(connect(newest), left_out=lambda name, error: left_out.append(name)))
+    found = list(read(connect(newest), left_out=lambda name, error: left_out.append(name)))
     assert found == [Entry("app", "a", 2, False), Entry("app", "b", "secret", True)]
     assert left_out == ["app/"]
 
@@ -176,4 +180,4 @@ def test_odd_answers_are_no_entries(newest, body):
     newest.load({"app": {"a": 2}})
     store = connect(newest)
     store.datastore.query_text = lambda *_, **__: body
-    assert list(snapshot.read(store)) == [Entry("app", "a", 2, None)]
+    assert list(read(store)) == [Entry("app", "a", 2, None)]

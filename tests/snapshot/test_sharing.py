@@ -61,13 +61,13 @@ def written(entries, **how):
     return file.getvalue()
 
 
-def test_read_tells_sharing_on_request():
-    """For a request more for each entry; not of the user store, which has none."""
+def test_read_tells_sharing():
+    """For a request more for each entry, unless it is told not to; not of the user store, which has none."""
     emulator = server()
     store = connect(emulator)
     fill(store)
-    assert {entry.key: entry.sharing for entry in snapshot.read(store, sharing=True)} == FILLED
-    assert {entry.sharing for entry in snapshot.read(store)} == {None}
+    assert {entry.key: entry.sharing for entry in snapshot.read(store)} == FILLED
+    assert {entry.sharing for entry in snapshot.read(store, sharing=False)} == {None}
     store.user["app"]["k"] = 1
     assert [entry.sharing for entry in snapshot.read(store.user, sharing=True)] == [None]
 

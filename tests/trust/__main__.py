@@ -55,7 +55,7 @@ def main():
     text = table(HEAD, [(row.name, f"{row.tried:,}", f"{row.broken:,}") for row in rows])
     print(f"{text}\n{when}")
     if options.long and not options.parts:
-        write("promises", f"The last long run: {when}.\n\n{text}")
+        write("promises", f"The last long run: {when}.", text)
     sys.exit(any(row.broken for row in rows))
 
 
