@@ -1,8 +1,8 @@
 """``python -m tests.trust [--long] [--live URL]``: a table of promises, and status 1 where one was broken.
 
-The short form takes less than five minutes on two cores; the long one writes its table into the README. ``--live``
-tries names, values and secrets in a namespace of its own on a real server, whose account the environment names, and
-leaves nothing there.
+The short form takes less than five minutes on two cores. A run of all parts writes its table into the README.
+``--live`` tries names, values and secrets in a namespace of its own on a real server, whose account the environment
+names, and leaves nothing there.
 """
 
 import argparse
@@ -54,8 +54,8 @@ def main():
     when = f"dhis2kv {__version__}, {python}, {time.strftime('%Y-%m-%d')}, {minutes:.0f} minutes"
     text = table(HEAD, [(row.name, f"{row.tried:,}", f"{row.broken:,}") for row in rows])
     print(f"{text}\n{when}")
-    if options.long and not options.parts:
-        write("promises", f"The last long run: {when}.", text)
+    if not options.parts:
+        write("promises", f"The last {'long' if options.long else 'short'} run: {when}.", text)
     sys.exit(any(row.broken for row in rows))
 
 
