@@ -1,0 +1,273 @@
+"""Which tests reach which lines, and whether one of them fails when a line is changed.
+
+A change inside a function is made in a fork of a process that has collected the tests already: its functions get the
+code of the changed ones. What stands outside of functions is run when it is imported, so it takes a process that
+imports it changed.
+"""
+
+import ast
+import contextlib
+import gc
+import importlib.machinery
+import os
+import pickle
+import signal
+import tempfile
+import time
+import traceback
+import types
+from pathlib import Path
+
+import coverage
+import hypothesis
+import pytest
+
+from .changes import mutants
+
+ROOT = Path(__file__).parents[2]
+ENOUGH = 40  # seconds of tests that a change has to survive
+PATIENCE = 20  # seconds more than three times what its tests took before it counts as found, for it hangs
+WORKERS = os.cpu_count() or 1
+
+
+def run_swapped(wanted, own, others, report):
+    """What ``report`` gives for each change that can be made in a process that runs already, and the other ones."""
+    loop = Loop(wanted, own, report)
+    if pytest.main(_arguments([*own, *others]), plugins=[loop]) in (
+        pytest.ExitCode.INTERNAL_ERROR,
+        pytest.ExitCode.USAGE_ERROR,
+    ):
+        raise RuntimeError("the tests could not be collected")
+    return loop.pool.ends, loop.fresh
+
+
+def run_fresh(wanted, own, report):
+    """The same for changes that are made when their module is imported, each in a process that has not done so."""
+    pool = Pool(report)
+    for at, mutant in _changes(wanted):
+        pool.run(at[0], mutant, 5 * ENOUGH, lambda at=at: _imported(at, own))
+    return pool.finish()
+
+
+class Loop:
+    """A plugin of pytest: instead of running the tests once, it runs them for every change."""
+
+    def __init__(self, wanted, own, report):
+        self.wanted, self.own, self.pool = wanted, own, Pool(report)
+        self.fresh = set()  # what this process cannot change
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self):
+        # One failure is enough, and need not be made small.
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+        usual = hypothesis.settings.get_profile("gate")
+        hypothesis.settings.register_profile("mutants", usual, phases=phases)
+        hypothesis.settings.load_profile("mutants")
+
+    def pytest_runtestloop(self, session):
+        reached, seconds = in_child(lambda: _measure(session.items, {module for module, _ in self.wanted}))
+        print(f"{len(seconds)} tests take {sum(seconds):.0f} seconds", flush=True)
+        for at, mutant in _changes(self.wanted):
+            lines = reached[at[0]]
+            # A line in the midst of a statement counts with one above it.
+            line = max((line for line in lines if line <= mutant.line), default=0)
+            tests = self._chosen(lines.get(line, ()), seconds, session.items)
+            if not _functions(at[0], mutant.function):
+                self.fresh.add(at)
+                continue
+            patience = PATIENCE + 3 * sum(seconds[index] for index in tests)
+            items = [session.items[index] for index in tests]
+            self.pool.run(at[0], mutant, patience, lambda at=at, items=items: _swapped(at, items))
+        self.pool.finish()
+        return True
+
+    def _chosen(self, reaching, seconds, items):
+        """The tests to run, those of the module's own room first, and the fastest first."""
+        order = sorted(reaching, key=lambda index: (not self._is_own(items[index]), seconds[index]))
+        chosen, total = [], 0.0
+        for index in order:
+            total += seconds[index]
+            if chosen and total > ENOUGH:
+                break
+            chosen.append(index)
+        return chosen
+
+    def _is_own(self, item):
+        return any(Path(item.path).is_relative_to(ROOT / path) for path in self.own)
+
+
+class Pool:
+    """Children that run at the same time, as many as there are processors, and what came of each."""
+
+    def __init__(self, report):
+        self.report, self.running, self.ends = report, {}, []
+
+    def run(self, module, mutant, patience, act):
+        """Run ``act`` in a child, which ends with status 0 where no test failed."""
+        while len(self.running) >= WORKERS:
+            self._wait()
+        pid = os.fork()
+        if not pid:
+            status = 3
+            try:
+                os.setsid()
+                quiet = os.open(os.devnull, os.O_RDWR)
+                for number in range(3):
+                    os.dup2(quiet, number)
+                status = act()
+            finally:
+                os._exit(status)
+        self.running[pid] = (module, mutant, time.monotonic() + patience)
+
+    def finish(self):
+        while self.running:
+            self._wait()
+        return self.ends
+
+    def _wait(self):
+        while True:
+            for pid, (module, mutant, until) in list(self.running.items()):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                late = not ended and time.monotonic() > until
+                if ended or late:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(pid, signal.SIGKILL)  # with all that its tests have started
+                    if late:
+                        os.waitpid(pid, 0)
+                    del self.running[pid]
+                    end = "hangs" if late else "survived" if status == 0 else "killed"
+                    self.ends.append(self.report(module, mutant, end))
+                    return
+            time.sleep(0.01)
+
+
+def _arguments(tests):
+    return [
+        "-s",
+        "-q",
+        "-x",
+        "--assert=plain",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        *(str(ROOT / path) for path in tests),
+    ]
+
+
+def _changes(wanted):
+    """Where each wanted change is to be found, module and number, and what it is."""
+    for module in sorted({module for module, _ in wanted}):
+        for number, mutant in enumerate(mutants(tree_of(module))):
+            if (module, number) in wanted:
+                yield (module, number), mutant
+
+
+def tree_of(module):
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def _changed(at):
+    """The code of a module with its change of this number, and that change."""
+    module, number = at
+    tree = tree_of(module)
+    mutant = list(mutants(tree))[number]
+    mutant.make()
+    return compile(tree, str(ROOT / module), "exec"), mutant
+
+
+def _swapped(at, items):
+    code, mutant = _changed(at)
+    changed = [part for part in _codes(code) if part.co_qualname == mutant.function]
+    for function in _functions(at[0], mutant.function):
+        for part in changed:
+            if part.co_firstlineno == function.__code__.co_firstlineno:
+                try:
+                    function.__code__ = part
+                except ValueError:  # it uses other variables of what is around it
+                    return _imported(at, sorted({str(item.path) for item in items}))
+    return _run(items)
+
+
+def _run(items):
+    for item, following in zip(items, [*items[1:], None], strict=False):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if item.session.testsfailed:
+            return 1
+    return 0
+
+
+def _imported(at, tests):
+    code, _ = _changed(at)
+    usual, path = importlib.machinery.SourceFileLoader.get_code, str(ROOT / at[0])
+
+    def get_code(loader, name):
+        return code if loader.path == path else usual(loader, name)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code
+    return int(pytest.main(_arguments(tests)) != 0)
+
+
+def _codes(code):
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield part
+            yield from _codes(part)
+
+
+def _functions(module, name):
+    """The functions of this name that a module has made."""
+    path = str(ROOT / module)
+    return [
+        function
+        for function in gc.get_objects()
+        if type(function) is types.FunctionType  # isinstance would wake lazy objects of frameworks
+        and function.__code__.co_filename == path
+        and function.__code__.co_qualname == name
+    ]
+
+
+def _measure(items, modules):
+    """For each line of the modules the tests that reach it, and how many seconds each takes; failing ones left out."""
+    paths = {module: str(ROOT / module) for module in modules}
+    measured = coverage.Coverage(data_file=None, config_file=False, include=list(paths.values()))
+    measured.start()
+    seconds, failed = [], set()
+    for index, item in enumerate(items):
+        measured.switch_context(str(index))
+        began, before = time.monotonic(), item.session.testsfailed
+        following = items[index + 1] if index + 1 < len(items) else None
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        seconds.append(time.monotonic() - began)
+        if item.session.testsfailed > before:
+            failed.add(index)
+            print("fails without a change:", item.nodeid, flush=True)
+    measured.stop()
+    data, reached = measured.get_data(), {}
+    for module, path in paths.items():
+        found = {
+            line: [int(context) for context in contexts if context and int(context) not in failed]
+            for line, contexts in data.contexts_by_lineno(path).items()
+        }
+        reached[module] = {line: tests for line, tests in found.items() if tests}
+    return reached, seconds
+
+
+def in_child(act):
+    """What ``act`` returns, done in a child, so that nothing of it stays here."""
+    with tempfile.TemporaryFile() as file:
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                pickle.dump(act(), file)
+                file.flush()
+                status = 0
+            finally:
+                if status:
+                    traceback.print_exc()
+                os._exit(status)
+        if os.waitpid(pid, 0)[1]:
+            raise RuntimeError("the tests could not be run without a change")
+        file.seek(0)
+        return pickle.load(file)
