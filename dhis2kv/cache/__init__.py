@@ -25,7 +25,7 @@ from dhis2kv.cache.reads import Reads
 from dhis2kv.cache.records import ENTRIES, EXISTS, LISTING, VALUE, CacheInfo, Place
 from dhis2kv.cache.redis import RedisBackend
 from dhis2kv.cache.shared import Backend, Shared
-from dhis2kv.cache.texts import read_text, read_texts, value_of, values_of
+from dhis2kv.cache.texts import read_texts, value_of, values_of
 
 __all__ = ["Backend", "Cache", "CacheInfo", "Place", "RedisBackend"]
 
@@ -33,7 +33,7 @@ __all__ = ["Backend", "Cache", "CacheInfo", "Place", "RedisBackend"]
 class Cache:
     """Remembers what was read for ``ttl`` seconds, for any number of threads, stores and accounts.
 
-    Threads: every method may be called from any thread at any time. There is one lock, held for look-ups only and
+    Threads: every method may be called from any thread at any time. There is one lock, held for moments only and
     never during a request. Threads that miss the same thing at the same time cause one request and share its result,
     also when it is an error: each raises a copy of its own. Within a process nothing is ever served or kept that was
     read before a write of this process through this cache finished. A forked process starts with an empty cache, and
@@ -99,44 +99,33 @@ class Cache:
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    def value(self, place: Place, fetch: Callable[[], str]) -> Any:
+    def value(self, place: Place, fetch: Callable[[], tuple[Any, str]]) -> Any:
         """The value of an entry: from its record, from that of its whole namespace, or by ``fetch``.
 
-        ``fetch`` returns JSON text or raises; it is called without the lock and must not read the same through this
-        cache. Raises what it raises, ``KeyNotFound`` where that is remembered, and ``ServerError`` for what is no JSON.
+        ``fetch`` returns the value and its JSON text, or raises; it is called without a lock and must not read the same
+        through this cache. Raises what it raises, ``KeyNotFound`` where that is remembered, and ``Unreadable`` for a
+        value in a bulk read that Python cannot hold.
         """
-        with self._reads.lock:  # the way of most reads, so it is short
-            try:
-                record = self._reads.records[VALUE, place]
-                text = record.content if record.until > self._clock() else None
-            except KeyError:
-                text = self._held_in_bulk(place)
-            if text is not None:
-                self._reads.hits += 1
+        text = self._reads.held(place)
         if text is not None:
             return value_of(text, place)
         read: list[Any] = []
 
         def ask() -> str:
-            text = fetch()
-            read.append(read_text(text, place))
-            return text.strip()
+            value, text = fetch()
+            read.append(value)
+            return text
 
         text = self._reads.read(VALUE, place, ask)
         return read[0] if read else value_of(text, place)
-
-    def _held_in_bulk(self, place: Place) -> Any:
-        """The text of an entry by a fresh record of its whole namespace in this process; None where there is none."""
-        whole = self._reads.records.get((ENTRIES, Place(place.origin, place.namespace)))
-        return whole.content.get(place.key) if whole is not None and whole.until > self._clock() else None
 
     def entries(self, place: Place, fetch: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
         """Keys and values of a whole namespace, in the order of ``fetch``, which returns the JSON text of each."""
         read: list[dict[str, Any]] = []
 
         def ask() -> Mapping[str, str]:
-            texts = fetch()
-            read.append(read_texts(texts, place))
+            values, texts = read_texts(fetch(), place)
+            read.append(values)
             return texts
 
         texts = self._reads.read(ENTRIES, place, ask)
@@ -156,9 +145,10 @@ class Cache:
         missing = {key: record for key, (record, fresh) in wanted.items() if not fresh}
         for key in wanted:
             self._reads.count(hit=key not in missing)
+        values = values_of({key: text for key, text in texts.items() if text is not None})
         if missing:
-            texts |= self._reads.read_many(place, missing, fetch)
-        return values_of({key: texts[key] for key in wanted if texts.get(key) is not None})
+            values |= self._reads.read_many(place, missing, fetch)
+        return {key: values[key] for key in wanted if key in values}
 
     def listing(self, place: Place, fetch: Callable[[], Iterable[str]]) -> list[str]:
         """The keys of a namespace, or the namespaces (``place.namespace`` None), in the order of ``fetch``."""
@@ -214,7 +204,9 @@ class Cache:
     def info(self) -> CacheInfo:
         """Hits and misses of this process, and the sizes in bytes (``currsize`` is 0 with a backend)."""
         with self._reads.lock:
-            return CacheInfo(self._reads.hits, self._reads.misses, self.max_bytes, int(self._reads.records.currsize))
+            self._reads.records.settle()
+            hits = self._reads.hits + self._reads.records.uses
+            return CacheInfo(hits, self._reads.misses, self.max_bytes, int(self._reads.records.currsize))
 
 
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()

@@ -16,7 +16,7 @@ from typing import Any
 from dhis2kv import errors
 from dhis2kv.cache.records import ENTRIES, EXISTS, VALUE, Name, Place, Record, Records, touched
 from dhis2kv.cache.shared import PAUSE, TURN, Shared, Turn
-from dhis2kv.cache.texts import read_texts
+from dhis2kv.cache.texts import read_texts, values_of
 
 _log = logging.getLogger("dhis2kv")
 
@@ -35,7 +35,8 @@ class Flight:
 class Reads:
     """The reads of one cache: their records, and those on their way.
 
-    Threads: one lock, ``lock``, held for look-ups in ``records`` only and never during a request.
+    Threads: one lock, ``lock``, held for what is done with ``records`` only and never during a request. Most reads end
+    with a look into ``records.table``, and take none.
     """
 
     def __init__(
@@ -60,6 +61,24 @@ class Reads:
         self.records = Records(self._max_bytes)
         self._flights: dict[Name, Flight] = {}
         self.hits = self.misses = 0
+
+    def held(self, place: Place) -> str | None:
+        """The text of an entry by a fresh record in this process; None where there is none."""
+        name: Name = (VALUE, place)
+        record, text = self.records.table.get(name), None
+        if record is not None:
+            text = record.content
+        else:
+            name = (ENTRIES, Place(place.origin, place.namespace))
+            record = self.records.table.get(name)
+            if record is not None and record.content is not None:
+                text = record.content.get(place.key)
+        if record is None or text is None or record.until <= self._clock():
+            return None
+        if self.records.use(name):
+            with self.lock:
+                self.records.settle()
+        return text  # type: ignore[no-any-return]
 
     def read(self, kind: str, place: Place, fetch: Callable[[], Any]) -> Any:
         """What a read of this kind brings: joins the one that is on its way, or does it itself."""
@@ -140,7 +159,10 @@ class Reads:
         missing: Mapping[str, Record | None],
         fetch: Callable[[list[str]], Mapping[str, str]],
     ) -> dict[str, Any]:
-        """Ask the server for several entries and keep what it says of each; others that want one of them wait."""
+        """The values of several entries, by asking the server; others that want one of them wait.
+
+        What it says of each is kept.
+        """
         places = {key: place._replace(key=key) for key in missing}
         flights = {key: Flight() for key in missing}
         try:  # as in _read, nobody may wait for a read that has ended
@@ -149,14 +171,13 @@ class Reads:
                     self._flights.setdefault((VALUE, at), flights[key])  # one that is on its way keeps its place
             born, generation = self._clock(), "" if self._shared is None else self._shared.generation(place)
             lifetime = 1 - _SPREAD * self._chance()
-            texts = {key: text.strip() for key, text in fetch(list(missing)).items()}
-            read_texts(texts, place)
+            values, texts = read_texts(fetch(list(missing)), place)
             for key, flight in flights.items():
                 text = texts.get(key)
                 remembered = self._negative_ttl if text is None else self._ttl
                 flight.record = Record(text, born, born + remembered * lifetime, generation)
                 self._put(flight, VALUE, places[key], flight.record)
-            return texts
+            return values
         except errors.Dhis2kvError as error:
             for flight in flights.values():
                 flight.error = error
@@ -165,7 +186,7 @@ class Reads:
             for key, flight in flights.items():
                 flight.error, flight.record = None, instead[key]
                 self._put(flight, VALUE, places[key], instead[key])
-            return {key: record.content for key, record in instead.items()}
+            return values_of({key: record.content for key, record in instead.items()})
         finally:
             with self.lock:
                 for key, at in places.items():

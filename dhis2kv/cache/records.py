@@ -6,6 +6,7 @@ Here since a record means the same whether a process keeps it or machines share 
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 from cachetools import LRUCache
 
 _OVERHEAD = 600  # bytes that a record takes beside its text: its name and its share of the tables
+
+_UNSETTLED = 1000  # uses
 
 VALUE, EXISTS, ENTRIES, LISTING = "value", "exists", "entries", "listing"  # the kinds of reads
 
@@ -62,17 +65,39 @@ class Records(LRUCache[Name, Record]):
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(max_bytes, getsizeof=attrgetter("size"))
+        self.table: dict[Name, Record] = {}  # the same ones, to look at without a lock; see ``use``
+        self.uses = 0  # of what was looked at there
+        self._used: deque[Name] = deque()
         # By server and store, namespace and key: a write costs what it touches, however much else there is.
         self._spaces: dict[tuple[Hashable, Hashable], dict[str | None, dict[str | None, set[Name]]]] = {}
 
+    def use(self, name: Name) -> bool:
+        """Note without a lock that a record of ``table`` served; whether it is time to ``settle``, with one.
+
+        The order of use matters when a record has to go, and is made up for then: each time, it would take as long as
+        all the rest of a read.
+        """
+        self._used.append(name)
+        return len(self._used) > _UNSETTLED
+
+    def settle(self) -> None:
+        """Make up for the order in which records were used."""
+        used = [self._used.popleft() for _ in range(len(self._used))]
+        self.uses += len(used)
+        for name in reversed(dict.fromkeys(reversed(used))):  # the last use of each
+            self.get(name)
+
     def __setitem__(self, name: Name, record: Record, *args: Any, **options: Any) -> None:
+        self.settle()
         super().__setitem__(name, record, *args, **options)
+        self.table[name] = record
         ((server, _, store), namespace, key) = name[1]
         spaces = self._spaces.setdefault((server, store), {})
         spaces.setdefault(namespace, {}).setdefault(key, set()).add(name)
 
     def __delitem__(self, name: Name, *args: Any, **options: Any) -> None:
         super().__delitem__(name, *args, **options)
+        del self.table[name]
         ((server, _, store), namespace, key) = name[1]
         spaces = self._spaces[server, store]
         keys = spaces[namespace]

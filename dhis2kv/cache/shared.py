@@ -6,7 +6,6 @@ and whose turn it is to ask the server.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import re
@@ -213,16 +212,27 @@ def _record(kind: str, data: bytes) -> Record | None:
     """The record in these bytes; None where they are none of this kind, or hold a text that cannot be read."""
     try:
         generation, born, until, content = wire.loads(data.decode("utf-8", "surrogatepass"))
-        if content is not None:
-            for text in [content] if kind is VALUE else content.values():
-                if kind in (VALUE, ENTRIES):
-                    with contextlib.suppress(errors.Unreadable):  # its text is kept all the same
-                        wire.loads(text)
-                elif text is not None:
-                    return None
+        if content is not None and kind is VALUE:
+            content = _read(content)
+        elif content is not None:
+            read = _read if kind is ENTRIES else _none
+            content = {name: read(text) for name, text in content.items()}
         return Record(content, float(born), float(until), str(generation))
     except (ValueError, TypeError, AttributeError):  # another program's, or another version's
         return None
+
+
+def _read(text: str) -> str:
+    """A text as a record holds it; ``ValueError`` for what is no JSON."""
+    try:
+        return wire.read(text)[1]
+    except errors.Unreadable:
+        return wire.Careful(text)  # its text is kept all the same
+
+
+def _none(text: None) -> None:
+    if text is not None:
+        raise ValueError("a listing holds names alone")
 
 
 def _joined(generations: Sequence[bytes | None]) -> str:

@@ -114,6 +114,10 @@ class Datastore(SharedEntries):
         """
         return self._reader.entry(names_of(user, namespace, key))
 
+    def _get_with_text(self, namespace: str, key: str, *, user: bool) -> tuple[Any, str]:
+        """The value of an entry, and its JSON text, from one reading: for a cache, which keeps the text."""
+        return self._reader.entry_and_text(names_of(user, namespace, key))
+
     def get_text(self, namespace: str, key: str, *, user: bool = False) -> str:
         """The JSON text of an entry, as the server spells it just now; one request.
 

@@ -74,16 +74,20 @@ class Reader(Queries):
 
     def entry(self, names: Names) -> Any:
         """The value of an entry; an entry without a value, which an empty PUT makes, reads as null."""
-        value, _ = self._entry(names)
+        return self.entry_and_text(names)[0]
+
+    def entry_and_text(self, names: Names) -> tuple[Any, str]:
+        """The value of an entry, and its JSON text."""
+        value, text = self._entry(names)
         if isinstance(value, errors.Unreadable):
             raise errors.Unreadable(
                 f"the value of {shown(names)} is too much for Python: {value}; get_text gives its text", status=200
             ) from value
-        return value
+        return value, text
 
     def text(self, names: Names) -> str:
         """The JSON text of an entry, also where Python cannot hold the value."""
-        return self._entry(names)[1]
+        return str(self._entry(names)[1])
 
     def _entry(self, names: Names) -> tuple[Any, str]:
         """The value of an entry, ``Unreadable`` instead of one that Python cannot hold, and its text."""
@@ -108,7 +112,7 @@ class Reader(Queries):
             raise errors.KeyNotFound("keys", namespace=names[1], status=200)
         if found["keys"] == "null" and self._not_stored_nulls(names[:2], query, ["keys"]):
             raise errors.Unaddressable(f"servers have no address for an encrypted value of {names[1]}/keys")
-        return _loaded(found["keys"]), found["keys"]
+        return _read(found["keys"])
 
     def _keys_entry_by_address(self, names: Names, listed: list[str]) -> wire.Reply:
         """The key ``keys`` where it is as others: on servers without queries, which answer the listing to one."""
@@ -294,20 +298,19 @@ class Reader(Queries):
 
 
 def _value(reply: wire.Reply) -> tuple[Any, str]:
-    """The value in the reply about an entry, as ``_loaded`` gives it, and its text."""
-    text = reply.text if reply.body else "null"
+    """The value in the reply about an entry, as ``_read`` gives it, and its text."""
     try:
-        return _loaded(text), text
+        return _read(reply.text if reply.body else "null")
     except ValueError as error:
         raise reply.error(errors.ServerError, f"the server's reply is not JSON: {error}") from error
 
 
-def _loaded(text: str) -> Any:
-    """The value of a text, or ``Unreadable`` instead of one that Python cannot hold."""
+def _read(text: str) -> tuple[Any, str]:
+    """The value of a text, or ``Unreadable`` instead of one that Python cannot hold, and the text."""
     try:
-        return wire.loads(text)
+        return wire.read(text)
     except errors.Unreadable as error:
-        return error
+        return error, wire.Careful(text)
 
 
 def _joined(parts: Iterable[Found]) -> Found:

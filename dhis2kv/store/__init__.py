@@ -319,7 +319,7 @@ class Store(Mapping[str, "Namespace[Any]"]):
         """Where the cache keeps a record: under server, account and store."""
         if self._origin is None:  # looked up once: it would be a third of a cached read
             self._origin = (self.datastore.transport.base, self._shared._who(), self._kind)
-        return Place(self._origin, namespace, key)
+        return tuple.__new__(Place, (self._origin, namespace, key))  # as Place(...) does, for a tenth of a cached read
 
     def _who(self) -> Any:
         """The account; where nothing tells it, the server is asked once if machines share the cache."""

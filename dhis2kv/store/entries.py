@@ -60,7 +60,8 @@ class Entries(Mapping[str, V]):
         if self._cache is None:
             return self._loaded(key, self._datastore.get(self._name, key, user=self._is_user))
         value = self._cache.value(
-            self._store._place(self._name, key), lambda: self._datastore.get_text(self._name, key, user=self._is_user)
+            self._store._place(self._name, key),
+            lambda: self._datastore._get_with_text(self._name, key, user=self._is_user),
         )
         return self._loaded(key, value)
 

@@ -13,7 +13,7 @@ from dhis2kv.wire.converting import converted
 from dhis2kv.wire.names import SHARED, USER, can_be_held, check_name, check_new_key, cut_by_proxies
 from dhis2kv.wire.query import Query
 from dhis2kv.wire.replies import Reply, checked, missing, understood
-from dhis2kv.wire.values import check_encryptable, dumps, loads, same, scan
+from dhis2kv.wire.values import Careful, check_encryptable, dumps, loads, loads_all, read, same
 
 __all__ = [
     "ROW",
@@ -21,6 +21,7 @@ __all__ = [
     "USER",
     "Batch",
     "Call",
+    "Careful",
     "Marked",
     "Query",
     "Reply",
@@ -38,8 +39,9 @@ __all__ = [
     "dumps",
     "entries",
     "loads",
+    "loads_all",
     "missing",
+    "read",
     "same",
-    "scan",
     "understood",
 ]

@@ -32,6 +32,10 @@ class Text(str):
     """A JSON text that was checked already, and goes out as it stands; see ``exact.dumps``."""
 
 
+class Careful(str):
+    """A JSON text that Python's own ``json`` does not read, or reads wrong: ``1e999`` as infinity."""
+
+
 def dumps(value: Any) -> str:
     """The JSON text of a value, spelled so that the server gives the same value back.
 
@@ -166,12 +170,17 @@ def _scalar(item: Any) -> str:
 
 def loads(text: str) -> Any:
     """The value of a JSON text; raises ``ValueError`` for what is none, ``Unreadable`` for what Python cannot hold."""
+    return read(text)[0]
+
+
+def read(text: str) -> tuple[Any, str]:
+    """The value of a JSON text as ``loads`` gives it, and the text, ``Careful`` where it is that."""
     try:
-        return _decoder.decode(text)
+        return _decoder.decode(text), text
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError):
-        return deep.read(text)
+        return deep.read(text), Careful(text)
 
 
 def loads_all(texts: list[str]) -> list[Any]:
@@ -194,8 +203,6 @@ def _float(text: str) -> float:
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _decoder = json.JSONDecoder(parse_constant=deep.no_constant, parse_float=_float)
-#: The value that begins at a place of a text, and where it ends: the fastest way, for what was read with care before.
-scan = _decoder.scan_once  # type: ignore[attr-defined]  # typeshed does not know it
 
 
 def same(a: Any, b: Any) -> bool:

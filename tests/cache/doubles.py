@@ -51,7 +51,7 @@ class Server:
         def fetch():
             self._asked()
             try:
-                return json.dumps(self.stored[place.namespace][place.key])
+                return brought(json.dumps(self.stored[place.namespace][place.key]))
             except KeyError:
                 raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404) from None
 
@@ -180,8 +180,14 @@ def wait_for(joining, threads):
         assert joining.waiting.acquire(timeout=30), "a thread did not join"
 
 
-def partial_text(number):
-    return lambda: str(number)
+def brought(text):
+    """What a fetch of an entry gives: its value and its text."""
+    return json.loads(text), text
+
+
+def reading(text):
+    """Such a fetch."""
+    return lambda: brought(text)
 
 
 def in_child(check):

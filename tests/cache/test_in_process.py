@@ -16,6 +16,8 @@ from tests.cache.doubles import (
     CFG,
     ORIGIN,
     Memory,
+    Reader,
+    reading,
 )
 from tests.cache.laws import Laws
 
@@ -40,17 +42,39 @@ class TestInProcess(Laws):
         cache = make(max_bytes=50_000)
         for number in range(100):
             place = Place(ORIGIN, "app", str(number))
-            cache.value(place, lambda: json.dumps("x" * 1000))
-            cache.value(Place(ORIGIN, "app", "0"), lambda: json.dumps("not kept"))
+            cache.value(place, reading(json.dumps("x" * 1000)))
+            cache.value(Place(ORIGIN, "app", "0"), reading(json.dumps("not kept")))
             assert 0 < cache.info().currsize <= cache.info().maxsize == 50_000
         assert cache.known(Place(ORIGIN, "app", "0"))
         assert cache.known(Place(ORIGIN, "app", "99"))
         assert cache.known(Place(ORIGIN, "app", "1")) is None
 
+    def test_every_hit_counts(self, make, server):
+        """However many reads end without a lock, each is a hit, and each uses its record."""
+        cache, other = make(max_bytes=6000), Place(ORIGIN, "app", "b")
+        cache.value(CFG, server.value(CFG))
+        cache.value(other, server.value(other))
+        for _ in range(2500):
+            cache.value(other, server.value(other))
+        cache.value(CFG, server.value(CFG))
+        assert cache.info()[:2] == (2501, 2)
+        for number in range(8):
+            cache.value(Place(ORIGIN, "app", str(number)), reading('"x"'))
+        assert (cache.known(CFG), cache.known(other)) == (True, None)
+
+    def test_a_hit_waits_for_nobody(self, make, server):
+        """A record is read while another thread holds the lock."""
+        cache = make()
+        cache.value(CFG, server.value(CFG))
+        reader = Reader(lambda: cache.value(CFG, server.value(CFG)))
+        with cache._reads.lock:
+            assert reader.result() == {"a": [1]}
+        assert server.requests == 1
+
     def test_size_is_about_memory(self, make):
         """The size of a record is what its text takes in memory, wide characters included."""
         cache = make()
-        cache.value(CFG, lambda: json.dumps("\N{SNOWMAN}" * 100_000, ensure_ascii=False))
+        cache.value(CFG, reading(json.dumps("\N{SNOWMAN}" * 100_000, ensure_ascii=False)))
         assert 200_000 <= cache.info().currsize <= 201_000
 
     def test_writes_leave_other_keys(self, make, server):

@@ -248,7 +248,7 @@ def _one_of_many(url, now, ready, go, requests):
     def fetch():
         os.write(requests, b"r")
         os.read(go, 1)
-        return "7"
+        return 7, "7"
 
     cache = Cache(60, backend=RedisBackend(url), clock=lambda: now)
     os.write(ready, b".")
