@@ -10,7 +10,7 @@ import traceback
 
 from click.testing import CliRunner
 
-from dhis2kv import AsyncDatastore, Cache, Config, Store
+from dhis2kv import AsyncDatastore, Cache, Config, Dhis2kvError, Store
 from dhis2kv.cli import cli
 from dhis2kv.emulator import Emulator
 from dhis2kv.mcp.tools import Tools
@@ -119,6 +119,24 @@ def failing(store, row, what):
             row.check(True, what)
 
 
+def answering(store, row, what):
+    """What the tools for agents answer, and what they say of failures."""
+    tools = Tools(store)
+    for act in (
+        tools.datastore_list_namespaces,
+        lambda: tools.datastore_get("app", "a"),
+        lambda: tools.datastore_get_all("app"),
+        lambda: tools.datastore_find("app", ["a:eq:1"]),
+        lambda: tools.datastore_create("app", "a", 1),
+        lambda: tools.datastore_delete("app", "a", confirm=True),
+    ):
+        try:
+            text = repr(act())
+        except Dhis2kvError as error:  # whose sentence is the answer
+            text = f"{error} {error!r}"
+        row.check(not _told(text), f"{what}: a tool tells {_told(text)}")
+
+
 def run(long):
     """One row."""
     row = Promise("secrets are nowhere to be read")
@@ -133,8 +151,10 @@ def run(long):
                 if kind != "for ever":
                     proxy.always = kind
                     failing(store, row, f"store {index} after {kind!r}")
+                    answering(store, row, f"store {index} after {kind!r}")
             proxy.always = None
             failing(store, row, f"store {index}")
+            answering(store, row, f"store {index}")
             row.check(not _told(repr(getattr(store._cache, "backend", None))), "the backend's names")
         proxy.close()
         for nobody in ("http://127.0.0.1:1", "http://no-such-host.invalid", "https://127.0.0.1:1"):

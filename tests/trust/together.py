@@ -6,11 +6,14 @@ import os
 import random
 import signal
 import threading
+import time
 
 from dhis2kv import AsyncDatastore, Cache, KeyNotFound, Store
+from dhis2kv.cache import RedisBackend
 from dhis2kv.emulator import Emulator
 
 from .promise import Budget, Promise
+from .redis import INSTALLED, running
 
 ACCOUNT = ("admin", "district")
 THREADS = 8
@@ -72,27 +75,60 @@ def caches(budget, row):
     """Nobody who has written reads what was there before, while others read and write beside."""
     with Emulator().serve() as server:
         store = Store(server.url, ACCOUNT, cache=Cache(60, stale_if_error=60, negative_ttl=60))
-        ns = store["app"]
-
-        def write_and_read(number):
-            draw = random.Random(number)
-            for turn in range(40):
-                key = f"k{number}"
-                ns[key] = turn
-                seen = draw.choice((_one, _all, _some))(ns, key)
-                if seen != turn:
-                    return f"{seen} after {turn}"
-                del ns[key]
-                if key in ns or ns.get(key, "gone") != "gone":
-                    return f"{key} after it was deleted"
-                ns.get("shared")
-                ns["shared"] = turn
-                if not budget.left():
-                    break
-            return None
-
-        for found in _in_threads(write_and_read):
+        for found in _in_threads(lambda number: _write_and_read(store["app"], number, budget)):
             row.check(found is None, f"a cached store: {found}")
+
+
+def restarts(budget, row):
+    """Neither where several processes' caches are in one Redis, that is killed and started again meanwhile."""
+    if not INSTALLED:
+        return
+    with Emulator().serve() as server, running() as redis:
+        # Time goes by fast, or what was away would be left alone for ten seconds.
+        options = {"stale_if_error": 10_000, "negative_ttl": 10_000, "clock": lambda: time.time() * 50}
+        stores = [
+            Store(server.url, ACCOUNT, cache=Cache(10_000, backend=RedisBackend(redis.url), **options))
+            for _ in range(THREADS // 2)
+        ]
+        stop = threading.Event()
+
+        def restart():
+            while not stop.wait(0.3):
+                redis.kill()
+                redis.start()
+
+        restarting = threading.Thread(target=restart)
+        restarting.start()
+        try:
+            while budget.left():
+                found = _in_threads(lambda number: _write_and_read(stores[number // 2]["app"], number, budget))
+                for one in found:
+                    row.check(one is None, f"a cache in a Redis that is restarted: {one}")
+        finally:
+            stop.set()
+            restarting.join()
+        stores[0]["app"]["last"] = "word"
+        said = [store["app"].get("last") for store in stores]
+        row.check(said == ["word"] * len(stores), f"after the restarts: {said}")
+
+
+def _write_and_read(ns, number, budget):
+    """Write entries of one's own and read them at once, some turns; what was wrong, or None."""
+    draw = random.Random(number)
+    for turn in range(40):
+        key = f"k{number}"
+        ns[key] = turn
+        seen = draw.choice((_one, _all, _some))(ns, key)
+        if seen != turn:
+            return f"{seen} after {turn}"
+        del ns[key]
+        if key in ns or ns.get(key, "gone") != "gone":
+            return f"{key} after it was deleted"
+        ns.get("shared")
+        ns["shared"] = turn
+        if not budget.left():
+            break
+    return None
 
 
 def _one(ns, key):
@@ -199,7 +235,7 @@ def processes(budget, row):
 def run(long):
     """A row for each kind of being many."""
     found = []
-    for act in (creates, rolls, caches, forks, cancelled, processes):
+    for act in (creates, rolls, caches, restarts, forks, cancelled, processes):
         row = Promise(f"at once: {act.__name__}")
         for _ in range(5 if long else 1):
             with row.trial(act.__name__):

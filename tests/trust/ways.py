@@ -1,13 +1,11 @@
 """Names and values by every way into a server and back: they come back the same, and nothing else is touched."""
 
+import contextlib
 import io
 import itertools
 import json
 import random
-import shutil
-import subprocess
 import tempfile
-from pathlib import Path
 
 from click.testing import CliRunner
 
@@ -20,6 +18,7 @@ from dhis2kv.snapshot import folder
 
 from . import drawn
 from .promise import Budget, Promise
+from .redis import INSTALLED, running
 
 BESIDE = {"config": 1, "v1": 2, "x": 3, "keys": 4, "k.json": 5}
 ACCOUNT = ("admin", "district")
@@ -115,22 +114,16 @@ def run(long):
     """A row a way, and one for names that no server can hold."""
     ways = [in_process, served, command_line, agents, exported, pulled]
     impossible = Promise("names that no server can hold: nothing is sent")
-    with tempfile.TemporaryDirectory(prefix="redis") as place:
-        redis = _redis(Path(place))
-        try:
-            ways += [OverRedis(f"unix://{place}/redis.sock")] if redis else []
-            rows = {way: Promise(f"names and values: {way.__name__.replace('_', ' ')}") for way in ways}
-            budget, seeds = Budget(400 if long else 60), itertools.count(1)
-            for version, way in itertools.cycle(itertools.product(PROFILES, ways)):
-                if not budget.left():
-                    break
-                seed = next(seeds)
-                _trial(rows[way], way, version, random.Random(seed), seed)
-                _refused(impossible, version, random.Random(seed))
-        finally:
-            if redis:
-                redis.kill()
-                redis.wait()
+    with running() if INSTALLED else contextlib.nullcontext() as redis:
+        ways += [OverRedis(redis.url)] if redis else []
+        rows = {way: Promise(f"names and values: {way.__name__.replace('_', ' ')}") for way in ways}
+        budget, seeds = Budget(400 if long else 60), itertools.count(1)
+        for version, way in itertools.cycle(itertools.product(PROFILES, ways)):
+            if not budget.left():
+                break
+            seed = next(seeds)
+            _trial(rows[way], way, version, random.Random(seed), seed)
+            _refused(impossible, version, random.Random(seed))
     return [*rows.values(), impossible]
 
 
@@ -168,15 +161,3 @@ def _refused(row, version, random):
             row.check(emulator.requests == 0, f"{bad!r:.40} on {version}: something was sent")
         else:
             row.check(False, f"{bad!r:.40} on {version} was taken")
-
-
-def _redis(place):
-    """A Redis of our own, or None where there is none to be had."""
-    if not shutil.which("redis-server"):
-        return None
-    options = ["--port", "0", "--unixsocket", str(place / "redis.sock"), "--dir", str(place), "--save", ""]
-    process = subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if "ready to accept connections" in line.lower():
-            return process
-    raise RuntimeError("redis-server does not start")
