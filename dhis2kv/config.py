@@ -228,7 +228,8 @@ class Config(Mapping[str, Any]):
             text = json.dumps(found, ensure_ascii=False)
             if text == self._saved:
                 return
-            private.write(path, text)
+            with private.whole_file(path) as file:
+                file.write(text)
         except (OSError, ValueError, RecursionError) as error:  # the last two: more digits or levels than json prints
             log.warning("the settings could not be written to %s, which stays as it was: %s", path, error)
         else:

@@ -1,24 +1,37 @@
-"""Files that hold secrets: for their owner's eyes only, and written whole or not at all; imports nothing of ours.
+"""Files for their owner's eyes only, written whole or not at all; imports nothing of ours.
 
-Here since profiles and the fallback of a configuration are such files, and a half-written one is worse than none.
+Here since profiles, backups and the fallback of a configuration hold secrets, and one that was cut short must not take
+the place of a good one.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, with mode 0600; of a symbolic link the file that it leads to."""
+@contextmanager
+def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[str]]:
+    """A file to write UTF-8 text to, which takes its place, with mode 0600, when the block has come to its end.
+
+    Of a symbolic link the file that it leads to is written. With ``sync`` it outlives a power cut, for some
+    milliseconds. Raises ``OSError``.
+    """
     path = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
     try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dhis2kv-")  # made with mode 0600
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # nobody knows the other name
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -36,6 +36,7 @@ from dhis2kv.cli.connection import (
 from dhis2kv.cli.failures import FAILURE, NotFound
 from dhis2kv.cli.files import opened_export
 from dhis2kv.cli.output import entries_of, progress, say
+from dhis2kv.private import whole_file
 from dhis2kv.wire.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -134,8 +135,6 @@ def telling(store: Store, step: Step | None, no_sharing: bool) -> Step | None:
 
 
 def _written(path: Path | None) -> AbstractContextManager[IO[str]]:
-    from dhis2kv.snapshot import whole_file
-
     return click.open_file("-", "w", encoding="utf-8") if path is None else whole_file(path)
 
 

@@ -58,7 +58,8 @@ class ProfileFile:
     def save(self) -> None:
         """Write the file whole or not at all, with mode 0600."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        private.write(self.path, self._text())
+        with private.whole_file(self.path) as file:
+            file.write(self._text())
 
     def _text(self) -> str:
         return tomlkit.dumps(self._document)

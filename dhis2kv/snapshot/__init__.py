@@ -49,7 +49,6 @@ from dhis2kv.snapshot.changes import Change, Changes, Mode, apply, check, plan, 
 from dhis2kv.snapshot.comparing import Difference, diff, differences
 from dhis2kv.snapshot.file import Export, decoded, dump, encoding, load
 from dhis2kv.snapshot.reading import Entry, read
-from dhis2kv.snapshot.whole import whole_file
 
 __all__ = [
     "Change",
@@ -69,5 +68,4 @@ __all__ = [
     "plan",
     "planned",
     "read",
-    "whole_file",
 ]

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dhis2kv import errors, wire
+from dhis2kv.private import whole_file
 from dhis2kv.snapshot import filenames
 from dhis2kv.snapshot.file import STORES, encoding, parts_of, sharing_of
 from dhis2kv.snapshot.scanner import Scanner
 from dhis2kv.snapshot.states import OPEN, State, shared, state_of, text_of
-from dhis2kv.snapshot.whole import whole_file
 from dhis2kv.wire import exact
 from dhis2kv.wire.sharing import Sharing
 
