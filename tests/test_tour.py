@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_cli_terminal import READY, Terminal, pytestmark  # noqa: F401 - the mark that skips without tmux
+from .cli.test_terminal import READY, Terminal, pytestmark  # noqa: F401 - the mark that skips without tmux
 
 README = Path(__file__).parents[1] / "README.rst"
 SECTION = re.compile(r"^Say which server\n-+\n(.*?)^[^\n]+\n[=-]+\n", re.M | re.S)

@@ -7,7 +7,7 @@ import pytest
 
 from dhis2kv import KeyNotFound, Rejected, Store, where
 from dhis2kv.emulator import Emulator
-from tests.cli import command_line  # noqa: F401 - the fixture
+from tests.cli.line import command_line  # noqa: F401 - the fixture
 from tests.conftest import connect, sent
 
 LISTENING = ["2.38.1", "2.38", "2.39", "2.40", "2.42.5", "2.44"]

@@ -8,7 +8,7 @@ import pytest
 
 from dhis2kv import Forbidden, InvalidValue, KeyNotFound, Sharing, snapshot
 from dhis2kv.emulator import Emulator
-from tests.cli import command_line  # noqa: F401 - the fixture
+from tests.cli.line import command_line  # noqa: F401 - the fixture
 from tests.conftest import connect, sent
 
 PRIVATE = Sharing.private()

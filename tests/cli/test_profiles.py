@@ -15,12 +15,11 @@ from dhis2kv import Store, errors, wire
 from dhis2kv.cli import tokens
 from dhis2kv.profiles import files
 from dhis2kv.testing import Emulator, connect
-
-from .cli import OTHER, SERVER, command_line  # noqa: F401 - the fixture
+from tests.cli.line import OTHER, SERVER
 
 
 @pytest.fixture
-def line(command_line, monkeypatch):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line, monkeypatch):
     """A command line on which nothing is configured."""
     for name in ("URL", "USERNAME", "PASSWORD"):
         monkeypatch.delenv(f"DHIS2_{name}")

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from dhis2kv import Query
-from tests.cli import OTHER, SERVER, command_line  # noqa: F401 - the fixture
+from tests.cli.line import OTHER, SERVER
 from tests.conftest import connect, sent
 
 READS = {"GET", "HEAD"}
 
 
 @pytest.fixture
-def line(command_line):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line):
     command_line.emulator.load({"app": {"cfg": {"theme": "dark"}, "n": None}, "zoo": {"ü": 1}})
     command_line.emulator.put("app", "secret", "hidden", encrypted=True)
     command_line.emulator.load({"app": {"mine": 1}}, user="admin")

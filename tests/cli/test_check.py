@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("pydantic", reason="models need the extra 'models'")
 pytest.importorskip("jsonschema", reason="schemas need the extra 'schema'")
 
-from tests.cli import command_line  # noqa: F401 - the fixture
 from tests.conftest import sent
 
 MODEL = """
@@ -30,7 +29,7 @@ SCHEMA = {
 
 
 @pytest.fixture
-def line(command_line):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line):
     (command_line.home / "checked_models.py").write_text(MODEL)
     (command_line.home / "schema.json").write_text(json.dumps(SCHEMA))
     command_line.emulator.load(

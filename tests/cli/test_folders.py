@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from tests.cli import OTHER, SERVER, command_line  # noqa: F401 - the fixture
+from tests.cli.line import OTHER, SERVER
 from tests.conftest import connect, sent
 
 
 @pytest.fixture
-def line(command_line):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line):
     command_line.emulator.load({"app": {"cfg": {"theme": "dark"}, "n": None}, "zoo": {"ü": 1}})
     command_line.emulator.put("app", "secret", "hidden", encrypted=True)
     return command_line

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import command_line  # noqa: F401 - the fixture
-
-README = Path(__file__).parents[1] / "README.rst"
+README = Path(__file__).parents[2] / "README.rst"
 SECTION = re.compile(r"^Command line\n=+\n(.*?)^[^\n]+\n=+\n", re.M | re.S)
 BLOCK = re.compile(r"^\.\. code-block:: console\n\n((?:(?: {4}.*)?\n)+)", re.M)
 PROMPT = re.compile(r"\[y/N\]: (\w+)$", re.M)
@@ -73,13 +71,13 @@ def walk(line, text):
     return ran
 
 
-def test_the_tour_prints_what_the_readme_shows(command_line):  # noqa: F811 - pytest's way to use a fixture
+def test_the_tour_prints_what_the_readme_shows(command_line):
     """Each command of the tour prints what the README shows."""
     assert walk(command_line, tour()[0]) > 20
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_configuration_as_code_works_with_git(command_line):  # noqa: F811 - pytest's way to use a fixture
+def test_configuration_as_code_works_with_git(command_line):
     """From pull over git diff to push --dry-run in a clone, each command prints what the README shows."""
     text = tour()[1]
     assert walk(command_line, text) > 12

@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from tests.cli import command_line  # noqa: F401 - the fixture
 from tests.conftest import sent
 
 
 @pytest.fixture
-def line(command_line):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line):
     command_line.emulator.load(
         {"app": {"ann": {"name": "Ann", "age": 41}, "ben": {"name": "Ben", "age": 9}, "log": [1], "cid": {"age": 30.5}}}
     )

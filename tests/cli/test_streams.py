@@ -13,13 +13,11 @@ from dhis2kv.cli.bash import quoted
 from dhis2kv.cli.output import harmless
 from dhis2kv.emulator import Emulator
 
-from .cli import command_line  # noqa: F401 - the fixture
-
 ODD = 'é数据🎉\x85"\x1b'
 
 
 @pytest.fixture
-def line(command_line):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line):
     return command_line
 
 

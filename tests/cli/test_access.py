@@ -7,14 +7,13 @@ import pytest
 from dhis2kv import Sharing
 from dhis2kv.audit import findings, secret_in
 from dhis2kv.emulator import Emulator
-from tests.cli import command_line  # noqa: F401 - the fixture
 from tests.conftest import connect, sent
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"
 
 
 @pytest.fixture
-def line(command_line):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line):
     emulator = command_line.emulator
     emulator.add_user("alice", "Alice_pw_1!")
     emulator.add_user("carol", "Carol_pw_1!")

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from dhis2kv import Query
-from tests.cli import OTHER, SERVER, command_line  # noqa: F401 - the fixture
+from tests.cli.line import OTHER, SERVER
 from tests.conftest import connect, sent
 
 READS = {"GET", "HEAD"}
@@ -16,7 +16,7 @@ FORM = {"dhis2kv": 1, "dataStore": {"app": {"a": 1, "b": 2}}, "encrypted": {"dat
 
 
 @pytest.fixture
-def line(command_line):  # noqa: F811 - pytest's way to use a fixture
+def line(command_line):
     command_line.emulator.load({"app": {"cfg": {"theme": "dark"}}, "zoo": {"ü": 1}})
     command_line.emulator.put("app", "secret", "hidden", encrypted=True)
     return command_line
