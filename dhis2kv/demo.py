@@ -89,37 +89,36 @@ _STOPS: list[tuple[str, list[tuple[str, Any]]]] = [
 ]
 
 
-def run(live: str | None = None, out: TextIO | None = None) -> int:
+def run(out: TextIO | None = None) -> int:
     """Walk through the library and return 0 if every value was right, else 1.
 
-    On an emulated server, which it starts on a free port and fills with a small sample; or, where ``live`` names a
-    namespace, on the server that ``Store.from_profile`` opens, in that namespace only. It must not exist before,
-    in either store, and does not exist after; where it does, or no server is named, nothing is written and 2 is
+    On an emulated server, which it starts on a free port and fills with a small sample.
+    """
+    out = out or sys.stdout
+    emulator = Emulator()
+    direct = {"no_proxy": "127.0.0.1"}  # no proxy leads to this machine's own loopback
+    with emulator.serve() as server, Store(server.url, ("admin", "district"), proxies=direct) as store:
+        emulator.load(_sample())
+        print(f"A DHIS2 of your own, emulated, with a small sample: {server.url}\n", file=out)
+        return _tour(store, "immunization", out)
+
+
+def run_live(store: Store, namespace: str, out: TextIO | None = None) -> int:
+    """Take the same walk on a real server, in one namespace only.
+
+    It must not exist before, in either store, and does not exist after; where it does, nothing is written and 2 is
     returned.
     """
     out = out or sys.stdout
-    if live is None:
-        emulator = Emulator()
-        direct = {"no_proxy": "127.0.0.1"}  # no proxy leads to this machine's own loopback
-        with emulator.serve() as server, Store(server.url, ("admin", "district"), proxies=direct) as store:
-            emulator.load(_sample())
-            print(f"A DHIS2 of your own, emulated, with a small sample: {server.url}\n", file=out)
-            return _tour(store, "immunization", out)
-    try:
-        opened = Store.from_profile()
-    except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
+    if namespace in store or namespace in store.user:
+        print(f"The namespace {namespace!r} exists on {store!r}: name one that does not, for it is deleted.", file=out)
         return 2
-    with opened as store:
-        if live in store or live in store.user:
-            print(f"The namespace {live!r} exists on {store!r}: name one that does not, for it is deleted.", file=out)
-            return 2
-        try:
-            store[live].update(_sample()["immunization"])
-            return _tour(store, live, out)
-        finally:
-            store[live].clear()
-            store.user[live].clear()
+    try:
+        store[namespace].update(_sample()["immunization"])
+        return _tour(store, namespace, out)
+    finally:
+        store[namespace].clear()
+        store.user[namespace].clear()
 
 
 def _sample() -> dict[str, dict[str, Any]]:

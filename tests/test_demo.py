@@ -38,45 +38,17 @@ def test_a_wrong_value_shows_in_the_status(monkeypatch):
 
 
 @pytest.fixture
-def live(monkeypatch):
-    """A served emulator, as the environment names it."""
+def live():
+    """A store on a served emulator."""
     with Emulator("2.38").serve() as server:
-        monkeypatch.setenv("DHIS2_URL", server.url)
-        monkeypatch.setenv("DHIS2_USERNAME", "admin")
-        monkeypatch.setenv("DHIS2_PASSWORD", "district")
         yield Store(server.url, ("admin", "district"))
 
 
 def test_the_tour_on_a_live_server(live):
     """It stays in its namespace, which is gone afterwards, also where its name has a quotation mark."""
     live["other"]["k"] = live.user["other"]["k"] = 1
-    assert demo.run('it\'s "mine"', io.StringIO()) == 0
+    assert demo.run_live(live, 'it\'s "mine"', io.StringIO()) == 0
     assert list(live) == list(live.user) == ["other"]
-
-
-def test_the_tour_on_the_server_of_a_profile(live, monkeypatch, tmp_path):
-    """Where the environment names no server, the default profile does."""
-    for name in ("DHIS2_URL", "DHIS2_USERNAME", "DHIS2_PASSWORD"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "dhis2kv" / "profiles.toml"
-    file.parent.mkdir()
-    file.touch(mode=0o600)
-    url = live.datastore.transport.base
-    account = 'username = "admin"\npassword = "district"'
-    file.write_text(f'default = "play"\n[profiles.play]\nbase_url = "{url}"\n{account}\n')
-    assert demo.run("mine", io.StringIO()) == 0
-
-
-def test_a_live_tour_without_a_server_says_what_to_do(monkeypatch, tmp_path, capsys):
-    """Where nothing names a server, a sentence says so, and the status is 2."""
-    monkeypatch.delenv("DHIS2_URL", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    assert demo.run("mine", io.StringIO()) == 2
-    assert capsys.readouterr().err.startswith("Error: which server? Set DHIS2_URL")
 
 
 @pytest.mark.parametrize("user", [False, True])
@@ -85,6 +57,6 @@ def test_a_namespace_that_exists_is_left_alone(live, user):
     store = live.user if user else live
     store["app"]["k"] = 1
     out = io.StringIO()
-    assert demo.run("app", out) == 2
+    assert demo.run_live(live, "app", out) == 2
     assert "name one that does not" in out.getvalue()
     assert store["app"].copy() == {"k": 1}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dhis2kv import wire
-from dhis2kv.cli.connection import with_store
+from dhis2kv.cli.connection import connection_options, current, with_store
 from dhis2kv.cli.files import opened_export
 from dhis2kv.cli.output import output_option, show
 from dhis2kv.releases import FAULTS
@@ -89,15 +89,16 @@ def _seed(file: str) -> dict[str, Any]:
 
 @click.command()
 @click.option("--live", metavar="NAMESPACE", help="On a real server, in this namespace, which must not exist.")
+@connection_options
 @click.pass_context
 def demo(context: click.Context, live: str | None) -> None:
-    """Walk through what the library does, on an emulated server.
+    """Walk through what the library does, on an emulated server; with --live on a real one, in both its stores."""
+    from dhis2kv.demo import run, run_live
 
-    With --live on the server that DHIS2_PROFILE, the environment or the default profile names.
-    """
-    from dhis2kv.demo import run
-
-    context.exit(run(live))
+    if live is None:
+        context.exit(run())
+    with current().open() as store:
+        context.exit(run_live(store, live))
 
 
 def _names(_: click.Context, __: click.Parameter, given: str | None) -> list[str] | None:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.conftest import connect, sent
+
 READS = {"GET", "HEAD"}
 
 
@@ -107,11 +109,24 @@ def test_mcp_without_a_name_does_not_open_every_namespace(run, monkeypatch, name
     assert served == []
 
 
-def test_demo_ends_as_the_tour_does(run, monkeypatch):
+@pytest.mark.parametrize("status", [0, 1])
+def test_demo_ends_as_the_tour_does(run, monkeypatch, status):
     """demo's exit status is the tour's."""
-    monkeypatch.setattr("dhis2kv.demo.run", lambda live: {None: 0, "x": 2}[live])
-    assert run("demo").exit_code == 0
-    assert run("demo --live x").exit_code == 2
+    monkeypatch.setattr("dhis2kv.demo.run", lambda: status)
+    assert run("demo").exit_code == status
+
+
+def test_a_live_demo_is_on_the_server_that_is_named(line, run, monkeypatch):
+    """demo --live takes its tour where every command goes, and leaves nothing; a namespace that exists is refused."""
+    for words, emulator in (("demo --live mine", line.emulator), ("--profile there demo --live mine", line.other)):
+        emulator.load({"beside": {"k": 1}})
+        sent(emulator)
+        assert (run(words).exit_code, "beside/k" in str(sent(emulator))) == (0, False)
+        assert "mine" not in connect(emulator)
+        assert connect(emulator)["beside"].copy() == {"k": 1}
+    assert run("demo --live app").exit_code == 2
+    monkeypatch.delenv("DHIS2_URL")
+    assert "which server?" in run("demo --live mine").stderr
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
