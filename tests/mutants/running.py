@@ -25,7 +25,7 @@ import pytest
 from .changes import mutants
 
 ROOT = Path(__file__).parents[2]
-ENOUGH = 40  # seconds of tests that a change has to survive
+ENOUGH = 15  # seconds of tests that a change has to survive
 PATIENCE = 20  # seconds more than three times what its tests took before it counts as found, for it hangs
 WORKERS = os.cpu_count() or 1
 
@@ -72,12 +72,13 @@ class Loop:
             # A line in the midst of a statement counts with one above it.
             line = max((line for line in lines if line <= mutant.line), default=0)
             tests = self._chosen(lines.get(line, ()), seconds, session.items)
-            if not _functions(at[0], mutant.function):
+            swaps = _swaps(at)
+            if not swaps:
                 self.fresh.add(at)
                 continue
             patience = PATIENCE + 3 * sum(seconds[index] for index in tests)
             items = [session.items[index] for index in tests]
-            self.pool.run(at[0], mutant, patience, lambda at=at, items=items: _swapped(at, items))
+            self.pool.run(at[0], mutant, patience, lambda swaps=swaps, items=items: _swapped(swaps, items))
         self.pool.finish()
         return True
 
@@ -176,16 +177,20 @@ def _changed(at):
     return compile(tree, str(ROOT / module), "exec"), mutant
 
 
-def _swapped(at, items):
+def _swaps(at):
+    """The functions that a change is in, each with its changed code; none where they cannot be given it."""
     code, mutant = _changed(at)
-    changed = [part for part in _codes(code) if part.co_qualname == mutant.function]
-    for function in _functions(at[0], mutant.function):
-        for part in changed:
-            if part.co_firstlineno == function.__code__.co_firstlineno:
-                try:
-                    function.__code__ = part
-                except ValueError:  # it uses other variables of what is around it
-                    return _imported(at, sorted({str(item.path) for item in items}))
+    changed = {part.co_firstlineno: part for part in _codes(code) if part.co_qualname == mutant.function}
+    functions = _functions(at[0], mutant.function)
+    swaps = [(function, changed[function.__code__.co_firstlineno]) for function in functions]
+    # One that uses other variables of what is around it, as super() is, takes another function.
+    fit = all(function.__code__.co_freevars == part.co_freevars for function, part in swaps)
+    return swaps if fit else []
+
+
+def _swapped(swaps, items):
+    for function, part in swaps:
+        function.__code__ = part
     return _run(items)
 
 
