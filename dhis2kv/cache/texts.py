@@ -63,7 +63,7 @@ def read_texts(texts: Mapping[str, str], place: Place) -> tuple[dict[str, Any], 
             unreadable.append(f"{key!r}: {error}")
         except ValueError as error:
             what = f"{place.namespace}/{key}"
-            raise errors.ServerError(f"the value of {what} cannot be read: {error}", sent=True) from error
+            raise errors.ServerError(f"the value of {what} cannot be read: {error}", status=200) from error
     if unreadable:
         _log.warning("left out entries of %s that cannot be read: %s", place.namespace, "; ".join(unreadable))
     return values, kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 
 import pytest
@@ -130,9 +131,38 @@ class Laws:
         assert same(cache.entries(APP, None), first)
         for key, value in first.items():
             assert same(cache.value(Place(ORIGIN, "app", key), None), value)
-        with pytest.raises(errors.Unreadable, match="too much"):
+        with pytest.raises(errors.Unreadable, match="app/beyond is too much") as caught:
             cache.value(Place(ORIGIN, "app", "beyond"), None)
+        assert caught.value.status == 200
         assert cache.known(Place(ORIGIN, "app", "beyond"))
+
+    def test_numbers_beyond_floats(self, make, server):
+        """A number that Python's json takes for infinity is an integer with all its digits, in whatever record."""
+        cache, texts = make(), {"a": "1e400", "b": '{"n": [2e400]}'}
+        expected = {"a": 10**400, "b": {"n": [2 * 10**400]}}
+        assert [cache.entries(APP, lambda: texts) for _ in range(2)] == [expected] * 2
+        cache.drop(APP)
+        assert [cache.many(APP, ["a", "b"], lambda keys: texts) for _ in range(2)] == [expected] * 2
+        assert cache.value(Place(ORIGIN, "app", "b"), None) == expected["b"]
+
+    def test_python_at_its_bounds(self, make, server):
+        """A record is read where Python's own bounds are narrower than they were: of digits, and of its stack."""
+        cache, deep = make(), "[" * 300 + "]" * 300
+        texts = {"digits": "9" * 1000, "deep": deep, "more": "1"}
+        first = cache.entries(APP, lambda: texts)
+        digits, at = sys.get_int_max_str_digits(), Place(ORIGIN, "app", "digits")
+        sys.set_int_max_str_digits(640)
+        try:
+            assert (cache.value(at, None), cache.entries(APP, None)) == (first["digits"], first)
+        finally:
+            sys.set_int_max_str_digits(digits)
+
+        def far_down(levels):
+            if levels:
+                return far_down(levels - 1)
+            return cache.value(Place(ORIGIN, "app", "deep"), None), cache.entries(APP, None)
+
+        assert far_down(750) == (first["deep"], first)
 
     def test_names_of_every_kind(self, make):
         """Places that look alike, and names with anything in them, are different records."""
