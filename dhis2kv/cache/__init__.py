@@ -159,7 +159,7 @@ class Cache:
 
         def ask() -> dict[str, None]:
             if not fetch():
-                raise errors.KeyNotFound(place.key, namespace=place.namespace, status=404)
+                raise errors.KeyNotFound(place.key)
             return {}
 
         known = self.known(place)

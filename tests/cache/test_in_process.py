@@ -103,6 +103,13 @@ class TestInProcess(Laws):
         assert Cache(1)._clock is time.monotonic
         assert Cache(1, backend=Memory(time.time))._clock is time.time
 
+    def test_settings(self):
+        """Seconds can be less than one; a cache says what it was told, and where its records are."""
+        cache = Cache(0.5, max_bytes=1000, negative_ttl=0.25, stale_if_error=0.75)
+        assert (cache.ttl, cache.negative_ttl, cache.stale_if_error) == (0.5, 0.25, 0.75)
+        assert repr(cache) == "<Cache for 0.5 seconds, up to 1000 bytes, in this process>"
+        assert repr(Cache(60, backend=Memory(time.time))).endswith(", in a Memory>")
+
     @pytest.mark.parametrize(
         "options", [{"ttl": 0}, {"negative_ttl": -1}, {"stale_if_error": -1}, {"max_bytes": 0}, {"ttl": float("nan")}]
     )

@@ -226,6 +226,14 @@ class TestBackend(SharedLaws):
         assert records == [160.0] * 7
         assert all(life < 31 * 86400 for life in lives.values())
 
+    def test_generations_outlive_records(self, make, server, backend, clock):
+        """What a record is held against is there as long as the record, however long that is."""
+        days = 86400
+        cache = make(stale_if_error=90 * days)
+        self.read_all(cache, server)
+        lives = {name: until - clock() for name, (_, until) in backend.kept.items()}
+        assert min(life for name, life in lives.items() if "generation" in name) >= 90 * days
+
     def test_waiting(self, make, server, backend, clock):
         """While another process reads, this one waits and takes what that one brings."""
         other, slept = make(), []

@@ -68,14 +68,11 @@ class Loop:
         reached, seconds = in_child(lambda: _measure(session.items, {module for module, _ in self.wanted}))
         print(f"{len(seconds)} tests take {sum(seconds):.0f} seconds", flush=True)
         for at, mutant in _changes(self.wanted):
-            lines = reached[at[0]]
-            # A line in the midst of a statement counts with one above it.
-            line = max((line for line in lines if line <= mutant.line), default=0)
-            tests = self._chosen(lines.get(line, ()), seconds, session.items)
             swaps = _swaps(at)
             if not swaps:
                 self.fresh.add(at)
                 continue
+            tests = self._chosen(_reaching(mutant, swaps, reached[at[0]]), seconds, session.items)
             patience = PATIENCE + 3 * sum(seconds[index] for index in tests)
             items = [session.items[index] for index in tests]
             self.pool.run(at[0], mutant, patience, lambda swaps=swaps, items=items: _swapped(swaps, items))
@@ -186,6 +183,15 @@ def _swaps(at):
     # One that uses other variables of what is around it, as super() is, takes another function.
     fit = all(function.__code__.co_freevars == part.co_freevars for function, part in swaps)
     return swaps if fit else []
+
+
+def _reaching(mutant, swaps, lines):
+    """The tests that reach a change; all of them where none does, for what runs in a child is not measured."""
+    own = {line for function, _ in swaps for *_, line in function.__code__.co_lines()}
+    if own.isdisjoint(lines):
+        return sorted({test for tests in lines.values() for test in tests})
+    # A line in the midst of a statement counts with one above it.
+    return lines[max((line for line in lines if line <= mutant.line), default=min(lines))]
 
 
 def _swapped(swaps, items):
