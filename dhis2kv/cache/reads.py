@@ -198,9 +198,7 @@ class Reads:
     def _instead(self, error: errors.Dhis2kvError, old: Record | None) -> Record:
         """The old record, good for a moment more, where the server is away and it may be served; else the error."""
         now = self._clock()
-        away = isinstance(error, errors.Unreachable | errors.TimedOut) or (
-            isinstance(error, errors.ServerError) and (error.status or 0) >= 500
-        )
+        away = isinstance(error, errors.Unreachable | errors.TimedOut) or (error.status or 0) >= 500
         if not away or old is None or old.content is None or now >= old.born + self._ttl + self._stale_if_error:
             raise error
         return replace(old, until=min(now + min(PAUSE, self._ttl), old.born + self._ttl + self._stale_if_error))

@@ -10,13 +10,16 @@ from operator import attrgetter
 
 import pytest
 
+from dhis2kv import errors
 from dhis2kv.cache import Cache, CacheInfo, Place
 from tests.cache.doubles import (
     APP,
     CFG,
     ORIGIN,
+    TTL,
     Memory,
     Reader,
+    Server,
     reading,
 )
 from tests.cache.laws import Laws
@@ -57,10 +60,10 @@ class TestInProcess(Laws):
         for _ in range(2500):
             cache.value(other, server.value(other))
         cache.value(CFG, server.value(CFG))
-        assert cache.info()[:2] == (2501, 2)
         for number in range(8):
             cache.value(Place(ORIGIN, "app", str(number)), reading('"x"'))
         assert (cache.known(CFG), cache.known(other)) == (True, None)
+        assert cache.info()[:2] == (2502, 10)
 
     def test_a_hit_waits_for_nobody(self, make, server):
         """A record is read while another thread holds the lock."""
@@ -70,6 +73,34 @@ class TestInProcess(Laws):
         with cache._reads.lock:
             assert reader.result() == {"a": [1]}
         assert server.requests == 1
+
+    def test_half_of_the_cache(self, make, clock):
+        """A record of just half of the cache is kept, and one byte more is not."""
+        whole = make()
+        whole.value(CFG, reading(json.dumps("z" * 5000)))
+        size = whole.info().currsize
+        for max_bytes, kept in ((2 * size, True), (2 * size - 1, False)):
+            cache = make(max_bytes=max_bytes)
+            cache.value(CFG, reading(json.dumps("z" * 5000)))
+            assert bool(cache.known(CFG)) is kept
+
+    def test_too_big_to_take_the_old_ones_place(self, make, clock):
+        """Where what was read last was not kept, what was read before it never serves again."""
+        cache = make(max_bytes=20_000, stale_if_error=1000)
+        cache.value(CFG, reading("1"))
+        clock.now += TTL
+        assert len(cache.value(CFG, reading(json.dumps("z" * 12_000)))) == 12_000
+        away = Server()
+        away.error = errors.Unreachable("no connection")
+        with pytest.raises(errors.Unreachable):
+            cache.value(CFG, away.value(CFG))
+
+    def test_what_is_noted_of_reads_is_bounded(self, make, server):
+        """However often a record is read, little is remembered of that."""
+        cache = make()
+        for _ in range(3000):
+            cache.value(CFG, server.value(CFG))
+        assert len(cache._reads.records._used) <= 1001
 
     def test_size_is_about_memory(self, make):
         """The size of a record is what its text takes in memory, wide characters included."""
