@@ -65,14 +65,13 @@ class TestInProcess(Laws):
         assert (cache.known(CFG), cache.known(other)) == (True, None)
         assert cache.info()[:2] == (2502, 10)
 
-    def test_a_hit_waits_for_nobody(self, make, server):
-        """A record is read while another thread holds the lock."""
-        cache = make()
-        cache.value(CFG, server.value(CFG))
-        reader = Reader(lambda: cache.value(CFG, server.value(CFG)))
+    @pytest.mark.parametrize("kind", ["value", "entries"])
+    def test_a_hit_waits_for_nobody(self, make, server, kind):
+        """A record is read while another thread holds the lock, also one out of a bulk read."""
+        cache, place = make(), CFG if kind == "value" else APP
+        getattr(cache, kind)(place, getattr(server, kind)(place))
         with cache._reads.lock:
-            assert reader.result() == {"a": [1]}
-        assert server.requests == 1
+            assert Reader(lambda: cache.value(CFG, None)).result() == {"a": [1]}
 
     def test_half_of_the_cache(self, make, clock):
         """A record of just half of the cache is kept, and one byte more is not."""

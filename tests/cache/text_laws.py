@@ -19,8 +19,9 @@ class TextLaws:
         """Texts of a namespace that are not one value each are an error, never values under other keys."""
         cache = make()
         for text in ("1,2", "", "[", "<html>"):
-            with pytest.raises(errors.ServerError, match="cannot be read"):
+            with pytest.raises(errors.ServerError, match="app/a cannot be read") as caught:
                 cache.entries(APP, lambda text=text: {"a": text, "b": "3"})
+            assert caught.value.status == 200
             with pytest.raises(errors.ServerError, match="cannot be read"):
                 cache.many(APP, ["a", "b"], lambda keys, text=text: {"a": text, "b": "3"})
 
@@ -39,6 +40,17 @@ class TextLaws:
             cache.value(Place(ORIGIN, "app", "beyond"), None)
         assert caught.value.status == 200
         assert cache.known(Place(ORIGIN, "app", "beyond"))
+
+    def test_what_is_left_out_is_told(self, make, caplog):
+        """A bulk read says in the log which entries Python cannot hold; hard ones that it can hold are not named."""
+        cache, hard = make(), {"large": "1e999", "long": "9" * 5000}
+        assert cache.entries(APP, lambda: hard).keys() == {"large", "long"}
+        assert caplog.records == []
+        cache.drop(APP)
+        assert cache.entries(APP, lambda: {**hard, "beyond": f"1{'0' * 400}.5"}).keys() == {"large", "long"}
+        assert [(record.name, record.levelname) for record in caplog.records] == [("dhis2kv", "WARNING")]
+        assert "'beyond'" in caplog.text
+        assert "'large'" not in caplog.text
 
     def test_numbers_beyond_floats(self, make, server):
         """A number that Python's json takes for infinity is an integer with all its digits, in whatever record."""
