@@ -428,22 +428,48 @@ class Laws(TextLaws, AwayLaws):
         cache.value(CFG, server.value(CFG))
         assert server.requests == 2
 
-    @pytest.mark.parametrize("kind", ["value", "entries", "listing"])
-    @pytest.mark.parametrize("written", [CFG, APP])
-    def test_a_read_from_before_a_write(self, make, server, kind, written):
+    @pytest.mark.parametrize(("kind", "place"), [("value", CFG), ("entries", APP), ("listing", APP), ("listing", ROOT)])
+    @pytest.mark.parametrize("written", [CFG, APP, ROOT])
+    def test_a_read_from_before_a_write(self, make, server, kind, place, written):
         """A read that began before a write ended is neither joined by later ones nor kept, also when it comes last."""
-        cache, place = make(), CFG if kind == "value" else APP
+        cache = make()
         early = Held(getattr(server, kind)(place))
         reader = Reader(lambda: getattr(cache, kind)(place, early))
         assert early.started.wait(30)
         with cache.writing(written):
-            server.stored["app"] = {"cfg": "new", "new": 1}
-        expected = {"value": "new", "entries": {"cfg": "new", "new": 1}, "listing": ["cfg", "new"]}[kind]
+            server.stored |= {"app": {"cfg": "new", "new": 1}, "made": {}}
+        expected = {
+            ("value", CFG): "new",
+            ("entries", APP): {"cfg": "new", "new": 1},
+            ("listing", APP): ["cfg", "new"],
+            ("listing", ROOT): list(server.stored),
+        }[kind, place]
         assert getattr(cache, kind)(place, getattr(server, kind)(place)) == expected
         early.go_on.set()
         assert reader.result() != expected
         assert getattr(cache, kind)(place, getattr(server, kind)(place)) == expected
         assert server.requests == 2
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            Place(ORIGIN, "elsewhere"),
+            Place(ORIGIN, "elsewhere", "cfg"),
+            Place(("https://other.test", *ORIGIN[1:])),
+            Place((*ORIGIN[:2], "userDataStore"), "app", "cfg"),
+        ],
+    )
+    def test_a_write_elsewhere(self, make, server, written):
+        """A read that is on its way while somebody writes elsewhere is kept."""
+        cache, early = make(), Held(server.value(CFG))
+        reader = Reader(lambda: cache.value(CFG, early))
+        assert early.started.wait(30)
+        with cache.writing(written):
+            pass
+        early.go_on.set()
+        reader.result()
+        cache.value(CFG, server.value(CFG))
+        assert server.requests == 1
 
     def test_the_early_read_comes_first(self, make, server):
         """A read that began before a write is not kept when it comes before the next one, either."""

@@ -17,6 +17,7 @@ from tests.cache.doubles import (
     CFG,
     ORIGIN,
     TTL,
+    Held,
     Memory,
     Reader,
     Server,
@@ -39,6 +40,27 @@ class TestInProcess(Laws):
         assert cache.value(CFG, server.value(CFG)) == "newer"
         assert cache.value(b, server.value(b)) == 2
         assert server.requests == 2
+
+    def test_bulk_outdoes_what_was_read_at_the_same_time(self, make, server):
+        """So it is where no time passed in between by the clock; what another account has read stays."""
+        cache, theirs = make(), CFG._replace(origin=(ORIGIN[0], "another", ORIGIN[2]))
+        for place in (CFG, theirs):
+            cache.value(place, server.value(place))
+        server.stored["app"] = {"cfg": "newer"}
+        assert cache.entries(APP, server.entries(APP)) == {"cfg": "newer"}
+        assert cache.value(CFG, server.value(CFG)) == "newer"
+        assert cache.known(theirs)
+
+    def test_a_write_of_another_key_meanwhile(self, make, server):
+        """A read that is on its way while another key is written is kept."""
+        cache, early = make(), Held(server.value(CFG))
+        reader = Reader(lambda: cache.value(CFG, early))
+        assert early.started.wait(30)
+        with cache.writing(Place(ORIGIN, "app", "b")):
+            pass
+        early.go_on.set()
+        reader.result()
+        assert cache.known(CFG)
 
     def test_bound(self, make):
         """The records never take more than ``max_bytes``, and those go first that were not read for longest."""
