@@ -76,9 +76,9 @@ def test_what_is_no_access(given):
 @pytest.mark.parametrize("given", [["alice"], "alice", {1: "rw"}, {"": "rw"}])
 def test_what_is_no_mapping_of_names(given):
     """Users and groups are mappings of names to accesses."""
-    for wrong in ({"users": given}, {"groups": given}):
-        with pytest.raises(InvalidValue, match="maps names to accesses"):
-            Sharing(**wrong)
+    for whose in ("users", "groups"):
+        with pytest.raises(InvalidValue, match=f"^{whose} maps names to accesses"):
+            Sharing(**{whose: given})
 
 
 def test_a_sharing_is_a_value():

@@ -31,6 +31,12 @@ def test_a_last_segment_is_spelled_as_live_servers_take_it_whole(name, spelled):
     assert wire.call("DELETE", "dataStore", name).target == f"/api/dataStore/{spelled}"
 
 
+def test_both_stores_are_where_servers_have_them():
+    """The shared one and the account's own, which no version names otherwise."""
+    assert wire.call("GET", wire.SHARED, "app").target == "/api/dataStore/app"
+    assert wire.call("GET", wire.USER, "app").target == "/api/userDataStore/app"
+
+
 def test_an_inner_segment_needs_nothing():
     """A dotted namespace before a key, or a dotted key before metaData, is spelled plainly."""
     assert wire.call("GET", "dataStore", "my.ns", "k").target == "/api/dataStore/my.ns/k"
@@ -49,6 +55,21 @@ def test_every_spelling_decodes_to_its_names(namespace, key):
         assert [unquote(part) for part in path.split("/")] == ["", "api", *names]
         assert re.fullmatch(r"[A-Za-z0-9_.~%/-]+", call.path)
         wire.check_delete(call, "/context" + call.path)
+
+
+#: What servers of 2.44 have registered, as their source lists it.
+REGISTERED = [
+    *("json", "json.gz", "json.zip", "jsonp", "xml", "xml.gz", "xml.zip", "png", "pdf", "xls", "xlsx"),
+    *("csv", "csv.gz", "csv.zip", "adx.xml", "adx.xml.gz", "adx.xml.zip", "geojson"),
+]
+
+
+@pytest.mark.parametrize("extension", REGISTERED)
+def test_each_registered_extension_is_a_danger(extension):
+    """They are known by their raw spelling: in capitals, or with anything before or behind it, a name is whole."""
+    assert wire.cut_by_proxies(f"x.{extension}")
+    for name in (f"x.{extension.upper()}", f"x.y.{extension}", f"x.{extension}.", f"x.{extension}-"):
+        assert not wire.cut_by_proxies(name)
 
 
 @pytest.mark.parametrize("path", ["/api/dataStore/app/", "/api/dataStore/app", "/api/dataStore/app/other", "/api"])
