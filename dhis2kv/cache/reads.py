@@ -65,15 +65,16 @@ class Reads:
     def held(self, place: Place) -> str | None:
         """The text of an entry by a fresh record in this process; None where there is none."""
         name: Name = (VALUE, place)
-        record, text = self.records.table.get(name), None
+        record = self.records.table.get(name)
         if record is not None:
             text = record.content
         else:
             name = (ENTRIES, Place(place.origin, place.namespace))
             record = self.records.table.get(name)
-            if record is not None and record.content is not None:
-                text = record.content.get(place.key)
-        if record is None or text is None or record.until <= self._clock():
+            if record is None or record.content is None:
+                return None
+            text = record.content.get(place.key)
+        if text is None or record.until <= self._clock():
             return None
         if self.records.use(name):
             with self.lock:
@@ -108,7 +109,7 @@ class Reads:
     def _lead(self, flight: Flight, kind: str, place: Place, fetch: Callable[[], Any]) -> Record:
         """A fresh record, or one from the server; where processes share records, one asks and the others wait."""
         found, fresh = self.find(kind, place)
-        turn: Turn | None = Turn("")
+        turn: Turn | None = Turn(None)
         if self._shared is not None and not fresh:
             known = max(self._clock() - TURN, found.born if found is not None else 0)
             for _ in range(int(TURN / _POLL)):
@@ -169,7 +170,7 @@ class Reads:
             with self.lock:
                 for key, at in places.items():
                     self._flights.setdefault((VALUE, at), flights[key])  # one that is on its way keeps its place
-            born, generation = self._clock(), "" if self._shared is None else self._shared.generation(place)
+            born, generation = self._clock(), None if self._shared is None else self._shared.generation(place)
             lifetime = 1 - _SPREAD * self._chance()
             values, texts = read_texts(fetch(list(missing)), place)
             for key, flight in flights.items():

@@ -43,7 +43,8 @@ class RedisBackend:
         # Any: redis types the answers of its plain and its asyncio client as one.
         self._client: Any = redis
         if isinstance(redis, str):
-            once_more = Retry(NoBackoff(), 1)  # for a connection that Redis has closed meanwhile
+            # For a connection that Redis has closed meanwhile; who does not answer is not waited for again.
+            once_more = Retry(NoBackoff(), 1, supported_errors=(library.ConnectionError,))
             self._client = library.Redis.from_url(
                 redis,
                 socket_timeout=2,

@@ -90,8 +90,6 @@ class Shared:
     def generation(self, place: Place) -> str | None:
         """The generation for a read that begins now; None where the backend is away."""
         names = self._generations(place)
-        if not all(self._pay(one) for one in names):
-            return None
         for _ in range(3):  # it is there, or has to be made, or renewed
             seen = self._numbers(names)
             found = self._read(*names)
@@ -100,7 +98,7 @@ class Shared:
             for name, generation in zip(names, found, strict=True):
                 if generation is None:
                     new = _new(self._seen.get(name, 0) + 1)
-                    self._try(partial(self._backend.add, name, new, self._lifetime), False)
+                    self._try(partial(self._backend.add, name, new, self._lifetime), None)
         return None
 
     def _numbers(self, names: Sequence[str]) -> list[int]:

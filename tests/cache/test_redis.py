@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -124,6 +127,7 @@ def test_a_client_of_ones_own(running, client):
     cache = Cache(60, backend=RedisBackend(client))
     assert [cache.value(CFG, server.value(CFG)) for _ in range(2)] == [1, 1]
     assert server.requests == 1
+    assert any(name.startswith(b'dhis2kv:["value"') for name in client.scan_iter()), "found again after a restart"
     with redis.Redis.from_url(running.url, decode_responses=True) as text, pytest.raises(ValueError, match="in bytes"):
         RedisBackend(text)
 
@@ -149,6 +153,7 @@ def test_passwords_are_not_printed(caplog):
     cache, server = Cache(60, backend=backend), Server(app={"cfg": 1})
     assert cache.value(CFG, server.value(CFG)) == 1
     assert len(caplog.records) == 1
+    assert "refused" in caplog.text
     assert "sesame" not in f"{backend!r} {cache!r} {caplog.text}"
 
 
@@ -157,6 +162,36 @@ def test_without_redis_py(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ImportError, match=r"pip install dhis2kv\[redis\]"):
         RedisBackend("redis://127.0.0.1")
+
+
+@pytest.mark.parametrize(("closes", "times"), [(True, 2), (False, 1)])
+def test_redis_does_not_answer(closes, times):
+    """A connection that was closed is made once more; who just does not answer within two seconds is left alone."""
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            with contextlib.suppress(OSError):  # no longer listening
+                while True:
+                    connections.append(listening.accept()[0])
+                    if closes:
+                        connections[-1].close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        backend = RedisBackend(f"redis://127.0.0.1:{listening.getsockname()[1]}/0")
+        options = backend._client.connection_pool.connection_kwargs
+        assert (options["socket_timeout"], options["socket_connect_timeout"]) == (2, 2)
+        options["socket_timeout"] = 2 if closes else 0.05
+        try:
+            with pytest.raises(ConnectionError):
+                backend.get("a")
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    for connection in connections:
+        connection.close()
+    assert len(connections) == times
 
 
 def test_redis_stops(caplog):
@@ -221,6 +256,52 @@ def test_a_redis_that_does_not_tell_its_run(running, client):
     finally:
         backend._client.close()
         client.acl_deluser("blind")
+
+
+def test_a_redis_without_a_run(backend):
+    """What speaks like Redis and has no name for its run serves as well."""
+
+    class Connection:
+        def on_connect(self):
+            pass
+
+        def send_command(self, *words):
+            assert words == ("INFO", "server")
+
+        def read_response(self):
+            return b"# Server\r\nredis_version:7.0.0\r\n"
+
+    backend._greet(Connection())
+    backend.set("a", b"1", 60)
+    assert backend.get("a") == [b"1"]
+
+
+def test_which_run_is_asked_once(backend, client):
+    """The first command is preceded by one, to know the run of Redis; no name is ever made without it."""
+
+    def pings():
+        return client.info("commandstats").get("cmdstat_ping", {}).get("calls", 0)
+
+    before = pings()
+    backend.set("a", b"1", 60)
+    assert [backend.get("a") for _ in range(3)] == [[b"1"]] * 3
+    assert pings() - before == 1
+    assert list(client.scan_iter()) == [f"dhis2kv:{client.info('server')['run_id']}:a".encode()]
+
+
+def test_redis_is_started_again_and_again(backend, monkeypatch):
+    """An answer counts only from a run of Redis that was known before; after three others one gives up."""
+    runs = []
+
+    def mget(names):
+        runs.append(1)
+        backend._run = str(len(runs))
+        return [b"of another run"]
+
+    monkeypatch.setattr(backend._client, "mget", mget)
+    with pytest.raises(ConnectionError, match="again and again"):
+        backend.get("a")
+    assert len(runs) == 3
 
 
 def test_fork_with_connections(backend):

@@ -57,7 +57,10 @@ class TestBackend(SharedLaws):
         assert backend.asked == asked + 1
         assert [(record.name, record.levelno) for record in caplog.records] == [("dhis2kv", logging.WARNING)]
         assert "nobody there" in caplog.text
-        clock.now += 10
+        clock.now += 9.9
+        cache.value(CFG, server.value(CFG))
+        assert backend.asked == asked + 1
+        clock.now += 0.1
         cache.value(CFG, server.value(CFG))
         assert len(caplog.records) == 2
         backend.away = False
@@ -78,12 +81,13 @@ class TestBackend(SharedLaws):
 
     @pytest.mark.parametrize("goes_away", ["get", "set", "add", "delete"])
     def test_away_in_the_middle(self, make, server, backend, monkeypatch, goes_away):
-        """Wherever a read meets the backend's end, it returns what the server says."""
+        """Wherever a read meets the backend's end, it returns what the server says, and waits for nobody."""
 
         def away(*args):
             raise TimeoutError("too slow")
 
-        cache = make()
+        cache = make(sleep=None)
+        cache.listing(APP, server.listing(APP))  # so that there are generations
         monkeypatch.setattr(backend, goes_away, away)
         assert cache.value(CFG, server.value(CFG)) == {"a": [1]}
 
@@ -210,12 +214,14 @@ class TestBackend(SharedLaws):
         for _ in range(2):
             assert make().value(CFG, server.value(CFG)) == {"a": [1]}
         assert server.requests == 2
+        assert generation not in [data for data, _ in backend.kept.values()]
 
-    def test_from_the_future(self, make, server, clock):
+    @pytest.mark.parametrize(("ahead", "requests"), [(10, 1), (10.1, 2)])
+    def test_from_the_future(self, make, server, clock, ahead, requests):
         """A record of a machine whose clock is far ahead is not believed, for it would live too long here."""
-        make(clock=lambda: clock.now + 11).value(CFG, server.value(CFG))
+        make(clock=lambda: clock.now + ahead).value(CFG, server.value(CFG))
         make().value(CFG, server.value(CFG))
-        assert server.requests == 2
+        assert server.requests == requests
 
     def test_lifetimes(self, make, server, backend, clock):
         """Whatever is kept in the backend has an end: a record when it can serve no more."""
@@ -280,7 +286,10 @@ class TestBackend(SharedLaws):
 
     @pytest.mark.parametrize("expires", [True, False])
     def test_waiting_ends(self, make, server, backend, clock, expires):
-        """Who has waited for ten seconds reads, whether the other one's lock has expired or not."""
+        """Who has waited for ten seconds reads, whether the other one's lock has expired or not.
+
+        What it reads is kept where it had a turn of its own.
+        """
         other = make()
         held = threading.Event(), threading.Event()
 
@@ -291,11 +300,13 @@ class TestBackend(SharedLaws):
 
         reader = Reader(lambda: other.value(CFG, fetch))
         assert held[0].wait(30)
+        clock.now += 1
         slept = []
         sleep = clock.sleep if expires else slept.append
         assert make(sleep=sleep).value(CFG, server.value(CFG)) == {"a": [1]}
         assert server.requests == 1
         assert sum(slept) == pytest.approx(0 if expires else 10)
+        assert ("value" in [json.loads(name)[0] for name in backend.kept]) is expires
         held[1].set()
         reader.result()
 
