@@ -41,7 +41,7 @@ class Reply:
         Where nothing counts a body, it counts only as JSON that closes itself: 12345678 cut short reads as 1234, and
         a text of nothing as no value.
         """
-        return self.counted or (self.call.method != "HEAD" and _closes_itself(self.body))
+        return self.counted or _closes_itself(self.body)
 
     @property
     def may_have_acted(self) -> bool:
@@ -238,7 +238,7 @@ def _foreign(reply: Reply) -> errors.Dhis2kvError:
 
 def understood(reply: Reply, name: str) -> bool | None:
     """What the reply to the check for rewriting proxies says: the name arrived whole, or cut, or None for neither."""
-    if reply.status == 404 and reply.message:
+    if reply.status == 404:
         if f"'{name}'" in reply.message:
             return True
         if f"'{name.partition('.')[0]}'" in reply.message:

@@ -11,10 +11,12 @@ from dhis2kv import errors, wire
 RECORDINGS = sorted((Path(__file__).parents[1] / "recordings").glob("*.json"))
 
 
-def replied(status, body="", method="GET", kind="application/json", **headers):
-    """A reply about app/k."""
-    call = wire.call(method, "dataStore", "app", "k")
-    return wire.Reply(call, "http://h" + call.path, status, {"content-type": kind, **headers}, body.encode())
+def replied(status, body="", method="GET", kind="application/json", names=("app", "k"), **given):
+    """A reply about app/k; what is given are facts about it, or headers."""
+    call = wire.call(method, "dataStore", *names)
+    facts = {name: given.pop(name) for name in ("unsure", "anonymous") if name in given}
+    headers = {"content-type": kind, **{name.replace("_", "-"): value for name, value in given.items()}}
+    return wire.Reply(call, "http://h" + call.path, status, headers, body.encode(), **facts)
 
 
 def said(status, message):
@@ -43,16 +45,42 @@ class TestMeaning:
         with pytest.raises(kind):
             wire.checked(replied(status, location="/elsewhere"))
 
+    @pytest.mark.parametrize("status", [100, 300, 304, 309, 400, 402, 405, 406, 410, 415, 499])
+    def test_a_refusal_says_what_the_server_said(self, status):
+        """Its message stands in the sentence, and in ``message``; where there is none nothing is made up."""
+        with pytest.raises(errors.Rejected, match=f"^the server refuses the request with {status}: not so ") as caught:
+            wire.checked(replied(status, said(status, "not so"), location="/login", anonymous=True))
+        assert (caught.value.message, caught.value.status) == ("not so", status)
+        with pytest.raises(errors.Rejected, match=rf"with {status} \(GET http://h/api/dataStore/app/k\)$") as caught:
+            wire.checked(replied(status))
+        assert caught.value.message == ""
+
+    @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 599])
+    def test_trouble_of_the_server(self, status):
+        """Too many requests, and everything from 500 on."""
+        with pytest.raises(errors.ServerError, match=f"in trouble: it answers {status}: wait ") as caught:
+            wire.checked(replied(status, said(status, "wait")))
+        assert caught.value.message == "wait"
+
+    @pytest.mark.parametrize(("method", "unsure", "acted"), [("GET", True, False), ("PUT", True, True)])
+    def test_an_earlier_try_may_have_acted(self, method, unsure, acted):
+        """A refusal says nothing of the try before it; what only reads never acts."""
+        reply = replied(404, said(404, "no"), method, unsure=unsure)
+        assert reply.may_have_acted is acted
+        assert replied(500, method="GET").may_have_acted is False
+
     def test_two_kinds_of_existing(self):
         """Whoever loses a race to create is told so in one of two texts; any other 409 is another refusal."""
         for text in (
             "Key 'k' already exists in namespace 'app'",
             "ERROR: duplicate key value violates unique constraint",
         ):
-            with pytest.raises(errors.KeyExists, match="'app/k'"):
+            with pytest.raises(errors.KeyExists, match="entry 'app/k' ") as caught:
                 wire.checked(replied(409, said(409, text), "POST"))
-            with pytest.raises(errors.Rejected):
-                wire.checked(replied(409, said(409, text), "PUT"))
+            assert caught.value.message == text
+            for status, method in ((409, "PUT"), (400, "POST")):
+                with pytest.raises(errors.Rejected):
+                    wire.checked(replied(status, said(status, text), method))
         with pytest.raises(errors.Rejected, match="overflows"):
             wire.checked(replied(409, said(409, "ERROR: value overflows numeric format"), "POST"))
 
