@@ -33,6 +33,24 @@ class TestWhole:
         for more in (b",", b"X", b"]", b'"', b"[]", b" 1"):
             assert uncounted(whole + more).whole is False
 
+    @pytest.mark.parametrize(
+        ("body", "whole"),
+        [
+            *[
+                (body, True)
+                for body in ("{}", "[]", '""', '"a{["', '"\\\\"', '"a\\"b"', '[{"a":["]"]},{}]', " \t[1]\r\n")
+            ],
+            *[
+                (body, False)
+                for body in ("[1][2]", '""""', '"a"b"', '"a', '"a\\"', '{"a":"}', "[[1]", "[]]", "{}X", "X{}")
+            ],
+            *[(body, False) for body in ("", " ", "1", "true", "[", "{", '"', "]", "[]{", '[]"', '"[]', '{}"a"')],
+        ],
+    )
+    def test_how_a_body_ends(self, body, whole):
+        """By the bracket or quote that closes what began it; brackets in a text, and escaped quotes, close nothing."""
+        assert uncounted(body.encode()).whole is whole
+
     @given(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False))
     def test_what_does_not_close_itself_is_not(self, value):
         """A number may go on, and a word is not looked at: neither is certain, and nothing at all least."""

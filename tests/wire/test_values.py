@@ -1,13 +1,16 @@
 """Values: what is written comes back the same, and what would not is refused."""
 
+import contextlib
 import json
 import re
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dhis2kv import errors, wire
+from dhis2kv.wire.values import ENCRYPTABLE_BYTES, Text
 from dhis2kv.wire.values import _spelled as spelled
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -50,6 +53,7 @@ def test_text_that_looks_like_a_number_is_left_alone():
         ({"a": {None: 1}}, "member names in JSON are text"),
         ("a\0b", "U\\+0000"),
         ({"\0": 1}, "U\\+0000"),
+        (["\0", {"a": 1}], "U\\+0000"),
         (["\ud800"], "lone surrogate"),
         ({"\udfff": 1}, "lone surrogate"),
         pytest.param(10**4300, "4,300 digits", id="large"),
@@ -71,6 +75,112 @@ def test_the_largest_integer_is_taken():
     assert wire.loads(wire.dumps(10**4300 - 1)) == 10**4300 - 1
 
 
+@contextlib.contextmanager
+def digits(setting):
+    """How many digits of an integer Python is set to convert; 0 is all."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(setting)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+@pytest.mark.parametrize("setting", [640, 4300, 5000, 0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_bound_of_integers_is_no_matter_of_settings(setting, sign):
+    """However many digits Python is set to convert, 4,300 are written, and not one more."""
+    with digits(setting):
+        text = wire.dumps([sign * (10**4300 - 1)])
+        assert text.strip("[-]") == "9" * 4300
+        with pytest.raises(errors.InvalidValue, match="4,300 digits"):
+            wire.dumps([sign * 10**4300])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e16, "10000000000000000.0"),
+        (-1e16, "-10000000000000000.0"),
+        (9999999999999998.0, "9999999999999998.0"),
+        (1e-4, "0.0001"),
+        (-1e-4, "-0.0001"),
+        (1e-5, "0.00001"),
+        (-1e-5, "-0.00001"),
+        (1.5e300, "15" + "0" * 299 + ".0"),
+        (5e-324, "0." + "0" * 323 + "5"),
+        (0.0, "0.0"),
+        (-0.0, "-0.0"),
+        (True, "true"),
+        (None, "null"),
+        ("é\u2028/\t", '"é\u2028/\\t"'),
+    ],
+)
+def test_how_a_value_is_spelled(value, text):
+    """Without an exponent, and without a space; what is beside it is no matter."""
+    assert wire.dumps(value) == text
+    assert wire.dumps({"a": [value, False], "b": (1,)}) == f'{{"a":[{text},false],"b":[1]}}'
+    assert wire.dumps([1e22, {"a": value, "b": [], "c": {}, "d": 2}, True]) == (
+        f'[10000000000000000000000.0,{{"a":{text},"b":[],"c":{{}},"d":2}},true]'
+    )
+
+
+class Name(str):
+    """A text that is not of the class of texts."""
+
+
+@pytest.mark.parametrize("value", ["\\u0000", "\\", Name("a"), {Name("a"): Name("b")}, {"a": [Name("\\u0000")]}])
+def test_texts_that_look_like_others(value):
+    """A backslash before letters is no character that the database refuses; a subclass of text is text."""
+    assert wire.loads(wire.dumps(value)) == value
+    assert wire.loads(wire.dumps([1e22, value])) == [1e22, value]
+
+
+def test_a_text_that_was_checked_goes_out_as_it_stands():
+    """Spaces, exponents and all: it is JSON, where the same text unmarked is a value."""
+    given = Text('{"a": 1e2}')
+    assert wire.dumps(given) is given
+    assert wire.dumps(str(given)) == json.dumps(given)
+
+
+def test_how_long_an_encrypted_value_may_be():
+    """159 bytes of JSON: characters beyond ASCII count as what they take."""
+    wire.check_encryptable("1" * 159)
+    wire.check_encryptable("é" * 79 + "1")
+    for text, size in (("1" * 160, 160), ("é" * 80, 160), ("😀" * 40, 160)):
+        with pytest.raises(errors.InvalidValue, match=f"{size} bytes of JSON.* at most {ENCRYPTABLE_BYTES}"):
+            wire.check_encryptable(text)
+
+
+@given(st.lists(values))
+def test_many_texts_are_read_at_once(many):
+    """What comes out is what each of them says."""
+    texts = list(map(wire.dumps, many))
+    assert repr(wire.loads_all(texts)) == repr(list(map(wire.loads, texts)))
+
+
+@pytest.mark.parametrize(
+    "texts", [["1,2"], ["1", ""], ["[", "]"], ["1e999"], ["NaN"], ["[" * 9000 + "]" * 9000], ["1", "9" * 5000]]
+)
+def test_texts_that_are_not_read_at_once(texts):
+    """One that is no value, several, or more than Python's reader takes: each has to be read by itself."""
+    with pytest.raises(ValueError, match=r"."):
+        wire.loads_all(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "careful"),
+    [("[1.5]", False), ('"1e999"', False), ("[1e999]", True), ("[" * 3000 + "]" * 3000, True), ("9" * 4301, True)],
+    ids=["float", "text", "exponent", "deep", "digits"],
+)
+def test_what_needs_care(text, careful):
+    """A text that Python's own reader does not read, or reads wrong, is marked; it is the same text."""
+    value, again = wire.read(text)
+    assert again == text
+    assert isinstance(again, wire.Careful) is careful
+    assert wire.same(value, wire.loads(text))
+
+
 def test_depth_is_bounded():
     """500 levels are taken, 501 are not, nor is a value that contains itself."""
     deep = 1
@@ -79,6 +189,10 @@ def test_depth_is_bounded():
     assert wire.same(wire.loads(wire.dumps(deep)), deep)
     with pytest.raises(errors.InvalidValue, match="500 levels"):
         wire.dumps([deep])
+    shallow = [*deep[0], 1e22]  # one level less, and a number that is written out
+    assert wire.same(wire.loads(wire.dumps([shallow])), [shallow])
+    with pytest.raises(errors.InvalidValue, match="500 levels"):
+        wire.dumps([[shallow]])
     endless = []
     endless += [endless, endless]
     with pytest.raises(errors.InvalidValue, match="contains itself"):
@@ -102,6 +216,16 @@ def test_depth_is_bounded():
         (None, None, True),
         (None, False, False),
         (2**53 + 1, float(2**53), False),
+        ("a", ["a"], False),
+        ({"a": 1}, [1], False),
+        ({}, None, False),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": 0}, {"a": False}, False),
+        ({"a": 1}, {"a": 1.0}, True),
+        ({"a": 1, "b": [1, 2]}, {"b": (1, 2.0), "a": 1}, True),
+        ({"a": [1, 3]}, {"a": [1, 2]}, False),
+        ([3, 1], [2, 1], False),
+        (["a", {"b": "c"}], ["a", {"b": "d"}], False),
     ],
 )
 def test_when_values_are_the_same(a, b, equal):
