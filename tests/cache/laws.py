@@ -545,6 +545,17 @@ class Laws(TextLaws, AwayLaws):
         assert len(calls) == 1
         assert cache.value(CFG, server.value(CFG)) == {"a": [1]}
 
+    def test_the_failure_itself(self, make):
+        """Who asked raises what the fetch raised, and no copy, which would not know where that was."""
+        error = errors.Unreachable("no connection")
+
+        def fails():
+            raise error
+
+        with pytest.raises(errors.Unreachable) as caught:
+            make().value(CFG, fails)
+        assert caught.value is error
+
     @pytest.mark.parametrize("death", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
     def test_a_leader_dies(self, make, server, joining, death):
         """Who waited for a read that was interrupted reads by themselves."""

@@ -116,6 +116,16 @@ class TestInProcess(Laws):
         with pytest.raises(errors.Unreachable):
             cache.value(CFG, away.value(CFG))
 
+    def test_what_is_gone_leaves_nothing(self, make, server):
+        """Of records that are gone not even the names of their places are kept: those come without end."""
+        cache = make()
+        self.read_all(cache, server)
+        for place in (CFG, APP, Place(ORIGIN, "other")):
+            cache.drop(place)
+        cache.drop(Place((ORIGIN[0], "admin", "user")))
+        records = cache._reads.records
+        assert (cache.info().currsize, len(records.table), records._spaces) == (0, 0, {})
+
     def test_what_is_noted_of_reads_is_bounded(self, make, server):
         """However often a record is read, little is remembered of that."""
         cache = make()

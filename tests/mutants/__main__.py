@@ -70,8 +70,8 @@ def main():
             if options.only in f"{module} {mutant.name}"
         }
         # In a child, so that this process never imports what is changed.
-        ends, fresh = in_child(partial(run_swapped, wanted, own, others, report))
-        for module, end in [*ends, *run_fresh(fresh, own, report)]:
+        ends, fresh, patience = in_child(partial(run_swapped, wanted, own, others, report))
+        for module, end in [*ends, *run_fresh(fresh, own, report, patience)]:
             found[module][end] += 1
     head = ("killed", "hangs", "equivalent", "survived")
     rows = [(module, *(str(counts[end]) for end in head)) for module, counts in found.items()]

@@ -109,6 +109,8 @@ def _is_left_alone(node):
             return True
         case ast.Assign(targets=[ast.Name(id="__all__")]):
             return True
+        case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
+            return True
         case ast.FunctionDef(decorator_list=[ast.Name(id="overload")]):
             return True
         case ast.Import() | ast.ImportFrom():

@@ -31,21 +31,24 @@ WORKERS = os.cpu_count() or 1
 
 
 def run_swapped(wanted, own, others, report):
-    """What ``report`` gives for each change that can be made in a process that runs already, and the other ones."""
+    """What ``report`` gives for each change that can be made in a process that runs already, and the other ones.
+
+    Also the patience to have with all tests of its own room.
+    """
     loop = Loop(wanted, own, report)
     if pytest.main(_arguments([*own, *others]), plugins=[loop]) in (
         pytest.ExitCode.INTERNAL_ERROR,
         pytest.ExitCode.USAGE_ERROR,
     ):
         raise RuntimeError("the tests could not be collected")
-    return loop.pool.ends, loop.fresh
+    return loop.pool.ends, loop.fresh, loop.patience
 
 
-def run_fresh(wanted, own, report):
+def run_fresh(wanted, own, report, patience):
     """The same for changes that are made when their module is imported, each in a process that has not done so."""
     pool = Pool(report)
     for at, mutant in _changes(wanted):
-        pool.run(at[0], mutant, 5 * ENOUGH, lambda at=at: _imported(at, own))
+        pool.run(at[0], mutant, patience, lambda at=at: _imported(at, own))
     return pool.finish()
 
 
@@ -55,6 +58,7 @@ class Loop:
     def __init__(self, wanted, own, report):
         self.wanted, self.own, self.pool = wanted, own, Pool(report)
         self.fresh = set()  # what this process cannot change
+        self.patience = PATIENCE
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self):
@@ -67,13 +71,14 @@ class Loop:
     def pytest_runtestloop(self, session):
         reached, seconds = in_child(lambda: _measure(session.items, {module for module, _ in self.wanted}))
         print(f"{len(seconds)} tests take {sum(seconds):.0f} seconds", flush=True)
+        self.patience = _patience([index for index, item in enumerate(session.items) if self._is_own(item)], seconds)
         for at, mutant in _changes(self.wanted):
             swaps = _swaps(at)
             if not swaps:
                 self.fresh.add(at)
                 continue
             tests = self._chosen(_reaching(mutant, swaps, reached[at[0]]), seconds, session.items)
-            patience = PATIENCE + 3 * sum(seconds[index] for index in tests)
+            patience = _patience(tests, seconds)
             items = [session.items[index] for index in tests]
             self.pool.run(at[0], mutant, patience, lambda swaps=swaps, items=items: _swapped(swaps, items))
         self.pool.finish()
@@ -92,6 +97,10 @@ class Loop:
 
     def _is_own(self, item):
         return any(Path(item.path).is_relative_to(ROOT / path) for path in self.own)
+
+
+def _patience(tests, seconds):
+    return PATIENCE + 3 * sum(seconds[index] for index in tests)
 
 
 class Pool:
