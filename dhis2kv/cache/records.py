@@ -52,7 +52,7 @@ class Record:
     content: Any  # a text, None for an absent entry, or a dict of names to texts (in a listing: to None)
     born: float  # when the read that brought it began
     until: float  # fresh before
-    generation: str | None = None  # of its namespace in the backend when the read began; None: not to be kept there
+    generation: str | None  # of its namespace in the backend when the read began; None: not to be kept there
 
     @cached_property
     def size(self) -> int:
