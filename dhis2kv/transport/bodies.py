@@ -37,25 +37,26 @@ def read(response: requests.Response, exchange: Exchange, most: int) -> tuple[by
         return _bounded(response.iter_content(CHUNK), exchange, most), True
     if raw.tell():
         raise requests.exceptions.StreamConsumedError("somebody has read a part of it already")
-    coding = raw.headers.get("Content-Encoding", "").strip().lower()
+    is_head = response.request.method == "HEAD"  # what that says of a body is about another reply
+    coding = "" if is_head else raw.headers.get("Content-Encoding", "").strip().lower()
     length = raw.length_remaining
     if exchange.watched and not coding and length and length <= min(CHUNK, most):
         return _at_once(raw, length), not exchange.broke_off
-    unzip = _Unzip(most) if coding in ("gzip", "x-gzip") and response.request.method != "HEAD" else None
+    unzip = _Unzip(most) if coding in ("gzip", "x-gzip") else None
     # Where urllib3 has it, read1 returns with what is there; read waits until the chunk is full.
     reader = getattr(raw, "read1", raw.read)
     pieces = iter(lambda: reader(CHUNK, decode_content=unzip is None), b"")
     body = _bounded(map(unzip, pieces) if unzip else pieces, exchange, most)
-    if raw.length_remaining and response.request.method != "HEAD":
+    if raw.length_remaining and not is_head:
         raise urllib3.exceptions.IncompleteRead(len(body), raw.length_remaining)
-    whole = not exchange.broke_off if exchange.watched else _was_bounded(raw, response.request.method)
+    whole = not exchange.broke_off if exchange.watched else _was_bounded(raw, is_head)
     # Of other codings urllib3 does not tell whether they came to their end.
     return body, whole and (unzip.ended if unzip else coding in ("", "identity"))
 
 
 def _at_once(raw: Any, length: int) -> bytes:
     """A short body, in one piece; how long it may take is its exchange's affair."""
-    body: bytes = raw.read(length, decode_content=False)
+    body: bytes = raw.read(length)
     if len(body) < length:
         raise urllib3.exceptions.IncompleteRead(len(body), length - len(body))
     return body
@@ -72,18 +73,18 @@ def _bounded(pieces: Any, exchange: Exchange, most: int) -> bytes | bytearray:
     return body
 
 
-def _was_bounded(raw: Any, method: str | None) -> bool:
+def _was_bounded(raw: Any, is_head: bool) -> bool:
     """Whether a body that no connection of ours brought was bounded; one that was in memory has nothing to be cut.
 
     A HEAD has none, and up to 2.41 no length either.
     """
     original = raw._original_response
-    bounded = method == "HEAD" or "content-length" in raw.headers
+    bounded = is_head or "content-length" in raw.headers
     return not isinstance(original, HTTPResponse) or original.chunked or bounded
 
 
 class _Unzip:
-    """Unpacks gzip piece by piece, to at most so many bytes at a time; ``ended`` once it has come to its end."""
+    """Unpacks gzip piece by piece, hardly more than so many bytes of it; ``ended`` once it has come to its end."""
 
     def __init__(self, most: int) -> None:
         self._most, self._zlib = most, zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -98,8 +99,6 @@ class _Unzip:
                 unpacked += self._zlib.decompress(packed, self._most + 1)
             except zlib.error as error:
                 raise urllib3.exceptions.DecodeError(str(error)) from error
-            if self._zlib.unconsumed_tail:
-                raise TooLargeError
             packed = self._zlib.unused_data
         self.ended = self._zlib.eof
         return unpacked

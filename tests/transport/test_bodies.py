@@ -8,7 +8,7 @@ import pytest
 import requests
 import responses
 
-from dhis2kv import Dhis2kvError, ServerError, Store, Unreachable, snapshot, wire
+from dhis2kv import Dhis2kvError, Rejected, ServerError, Store, Unreachable, snapshot, wire
 from dhis2kv.emulator import Emulator
 from dhis2kv.transport import Transport
 
@@ -179,7 +179,7 @@ def test_an_entry_without_a_value():
 
 def test_what_comes_before_a_reply():
     """Hints and other informational replies are no replies, and leave nothing behind for the next call."""
-    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
     first = b"HTTP/1.1 100 Continue\r\n\r\n" + early + early + reply(b"1")
     with Listener(first, reply(b"2")) as server:
         namespace = quick(server.url)[0]["app"]
@@ -187,19 +187,78 @@ def test_what_comes_before_a_reply():
         assert server.connections == 1
 
 
-def test_a_body_that_grows():
-    """A body that is small when packed is not unpacked beyond max_bytes."""
-    bomb = gzip.compress(b'"' + b"x" * 5_000_000 + b'"')
-    packed = counted(bomb, OK + b"Content-Encoding: gzip\r\n")
-    with Listener(packed) as server, pytest.raises(ServerError, match="larger than max_bytes=1000"):
-        quick(server.url, max_bytes=1000)[0]["app"]["k"]
+def test_another_protocol_is_no_reply():
+    """What follows where a server says that it speaks another protocol from now on is no value."""
+    with Listener(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + reply(b"1")) as server, pytest.raises(Dhis2kvError):
+        quick(server.url, retries=0)[0]["app"]["k"]
 
 
-@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"1", mtime=0) + b"and more"])
+@pytest.mark.parametrize("frame", [counted, chunked, uncounted, zipped, lambda body: zipped(body, chunked)])
+def test_the_largest_reply(frame):
+    """As many bytes as max_bytes says are taken, unpacked, and not one more, however little there is when packed."""
+    text = b'"' + b"x" * 98 + b'"'
+    large = [text.replace(b"x", b"xx", 1), text.replace(b"x", b"x" * 1000, 1)]
+    with Listener(*map(closing, [frame(text), *map(frame, large)])) as server:
+        namespace = quick(server.url, max_bytes=100)[0]["app"]
+        assert namespace["k"] == "x" * 98
+        for _ in large:
+            with pytest.raises(ServerError, match="larger than max_bytes=100"):
+                namespace["k"]
+
+
+@pytest.mark.parametrize("head", [b"", b"Content-Length: 40\r\n", b"Content-Encoding: gzip\r\nContent-Length: 40\r\n"])
+def test_a_head_has_no_body(head):
+    """Whatever its headers say of one."""
+    with Listener(OK + head + b"\r\n", reply(b"1")) as server:
+        namespace = quick(server.url, retries=0)[0]["app"]
+        assert "k" in namespace
+        assert namespace["k"] == 1
+
+
+@pytest.mark.parametrize(("status", "kind"), [(300, Rejected), (400, Rejected), (500, ServerError)])
+def test_errors_need_no_bounds(status, kind):
+    """A reply that is an error by its status is that, although nothing tells whether it came whole."""
+    with Listener(closing(b"HTTP/1.1 %d \r\n\r\noops" % status)) as server, pytest.raises(kind):
+        quick(server.url, retries=0)[0]["app"]["k"]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"no gzip",
+        zlib.compress(b"1"),
+        gzip.compress(b"1", mtime=0) + b"and more",
+        gzip.compress(b"1", mtime=0) + zlib.compress(b"2"),
+    ],
+)
 def test_what_is_not_packed(packed):
     """A body that says it is gzip, and is not, is an error."""
     answer = counted(packed, OK + b"Content-Encoding: gzip\r\n")
     with Listener(answer) as server, pytest.raises(Unreachable, match="broke"):
+        quick(server.url, retries=0)[0]["app"]["k"]
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("x-gzip", gzip.compress(b"1234")),
+        (" GZip ", gzip.compress(b"1234")),
+        ("gzip", gzip.compress(b"12") + gzip.compress(b"34")),
+        ("identity", b"1234"),
+        ("deflate", zlib.compress(b"[1234]")),
+    ],
+)
+@pytest.mark.parametrize("frame", [counted, chunked])
+def test_codings(frame, coding, packed):
+    """Packed bodies are unpacked, whatever the name of it, and in whatever number of pieces."""
+    with Listener(frame(packed, OK + f"Content-Encoding: {coding}\r\n".encode())) as server:
+        assert quick(server.url, retries=0)[0]["app"]["k"] in (1234, [1234])
+
+
+def test_nothing_is_no_gzip():
+    """Where gzip should come and nothing does, that is no entry without a value."""
+    empty = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with Listener(empty) as server, pytest.raises(Unreachable):
         quick(server.url, retries=0)[0]["app"]["k"]
 
 
@@ -257,6 +316,26 @@ class TestWithoutSockets:
         session.mount("https://", adapter)
         assert Store(URL, session=session)["app"]["k"] == 1
         assert adapter.calls == 1
+
+    @responses.activate
+    def test_a_head(self):
+        """A HEAD has no body there, either, whatever its length."""
+        responses.head(ENTRY, headers={"Content-Length": "5"}, content_type="application/json")
+        assert "k" in Store(URL, retries=0)["app"]
+
+    def test_nothing_that_a_hook_has_read(self):
+        """A double without a body has an empty one, also after somebody has looked at it."""
+
+        class Empty(requests.adapters.HTTPAdapter):
+            def send(self, request, **_):
+                answer = requests.Response()
+                answer.status_code, answer.request = 200, request
+                return answer
+
+        session = requests.Session()
+        session.mount("https://", Empty())
+        session.hooks["response"].append(lambda answer, **_: answer.content and None)
+        assert Store(URL, session=session)["app"]["k"] is None
 
     def test_a_hook_that_reads(self):
         """What a hook of the session has read already is read all the same."""
