@@ -41,7 +41,7 @@ class Adapter(Watching, HTTPAdapter):
 
     def __init__(self, **options: Any) -> None:
         self._pools: dict[Any, Any] = {}
-        super().__init__(max_retries=0, **options)
+        super().__init__(**options)
 
     def disconnect(self) -> None:
         """Close the connections."""

@@ -120,7 +120,6 @@ class _Connection:
     response_class = _Reply
     _connecting = False
     sock: Any
-    auto_open: int
 
     def connect(self) -> None:
         self._connecting = True
@@ -133,11 +132,11 @@ class _Connection:
         if self._connecting:  # what a proxy is told
             super().send(data)  # type: ignore[misc]  # as above
             return
-        if self.sock is None and self.auto_open:
+        if self.sock is None:
             self.connect()
         exchange = _thread.exchange
         exchange.sent = True
-        if not isinstance(data, bytes) or len(data) <= PIECE:
+        if len(data) <= PIECE:
             super().send(data)  # type: ignore[misc]  # as above
             return
         for start in range(0, len(data), PIECE):

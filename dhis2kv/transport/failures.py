@@ -65,9 +65,9 @@ def _never_connected(cause: Any) -> bool:
     gave_up = isinstance(cause, urllib3.exceptions.MaxRetryError)
     if gave_up:
         cause = cause.reason or cause
-    if isinstance(cause, urllib3.exceptions.ReadTimeoutError | urllib3.exceptions.ProtocolError):
-        return False  # an adapter that repeats by itself gave up after it had sent
-    return gave_up or isinstance(cause, urllib3.exceptions.ConnectTimeoutError)
+    # An adapter that repeats by itself may give up after it has sent.
+    had_sent = isinstance(cause, urllib3.exceptions.ReadTimeoutError | urllib3.exceptions.ProtocolError)
+    return not had_sent and (gave_up or isinstance(cause, urllib3.exceptions.ConnectTimeoutError))
 
 
 def _no_connection(cause: Any, url: str, proxy: str | None) -> str:
@@ -85,9 +85,7 @@ def _no_connection(cause: Any, url: str, proxy: str | None) -> str:
         )
     if "CERTIFICATE_VERIFY_FAILED" in reason or "doesn't match" in reason:  # the latter by urllib3 before 2.0
         reason = _certificate(reason)
-    elif isinstance(cause, urllib3.exceptions.SSLError) and re.search(
-        "WRONG_VERSION|RECORD_LAYER|HTTP_REQUEST", reason
-    ):
+    elif re.search("WRONG_VERSION|RECORD_LAYER|HTTP_REQUEST", reason):
         reason = f"it does not speak https there; perhaps its address is http://{parts.netloc}"
     elif any(isinstance(each, socket.gaierror) for each in _behind(cause)):
         reason = f"a host of the name {parts.hostname!r} cannot be found; is the address right? ({reason})"

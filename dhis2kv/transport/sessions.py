@@ -157,7 +157,7 @@ def check_settings(*, proxies: Any, verify: Any, cert: Any, **_: Any) -> None:
             continue  # of the environment: other protocols, and where no proxy is wanted
         try:
             parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            usable = bool(parts.hostname) and (parts.port or 1) > 0
+            usable = bool(parts.hostname) and parts.port != 0
         except ValueError:
             usable = False
         if not usable:

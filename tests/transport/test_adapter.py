@@ -6,6 +6,7 @@ import io
 import pytest
 import requests
 import responses
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
@@ -94,13 +95,19 @@ def test_one_pool_for_each_server_and_its_certificates():
     assert pools[0] is pools[1]
     assert len({id(pool) for pool in pools}) == 5
     assert [pool.host for pool in pools] == ["a.org"] * 6
+    asked, proxies = requests.Request("GET", "http://a.org/x").prepare(), {"http": "http://proxy:1"}
+    for _ in range(2):
+        assert adapter.get_connection_with_tls_context(asked, True, proxies=proxies).proxy.host == "proxy"
+        assert adapter.get_connection_with_tls_context(asked, True) is pools[5]
     adapter.disconnect()
     again = adapter.get_connection_with_tls_context(requests.Request("GET", "https://a.org/x").prepare(), True)
     assert again is not pools[0]
 
 
 @given(
-    st.sampled_from(["http://a.org", "https://a.org:1/dhis/api/x.%6Ason/", "http://a.org//x", "http://a.org/x?y#z"])
+    st.sampled_from(
+        ["http://a.org", "https://a.org:1/dhis/api/x.%6Ason/", "http://a.org//x", "http://a.org/x?y#z", "http://a/b/c"]
+    )
     | st.text("abc/?#%.6A:@", max_size=20).map("http://a.org/{}".format),
     st.sampled_from([{}, {"http": "http://proxy:1"}, {"https": "http://proxy:1"}]),
 )
@@ -111,6 +118,20 @@ def test_the_request_line(url, proxies):
     ordinary = requests.adapters.HTTPAdapter()
     ours, theirs = Adapter().request_url(asked, proxies), ordinary.request_url(asked, proxies)
     assert ours in (theirs, theirs + "?")  # a question mark with nothing behind it is no matter
+
+
+@pytest.mark.parametrize("headers", [{"Content-Type": "text/html; charset=Latin-1"}, {"X": "1"}, {"Set-Cookie": "a=b"}])
+def test_responses_are_those_of_requests(headers):
+    """What hooks and authentication look at in a response is what requests puts there."""
+    raw = urllib3.HTTPResponse(b"text", headers, 418, reason="Teapot")
+    asked = requests.Request("GET", "http://a.org/x").prepare()
+    adapter, ordinary = Adapter(), HTTPAdapter()
+    ours, theirs = adapter.build_response(asked, raw), ordinary.build_response(asked, raw)
+    assert (ours.connection, theirs.connection) == (adapter, ordinary)
+    ours.connection = theirs.connection
+    assert ours.cookies.get_dict() == theirs.cookies.get_dict()
+    ours.cookies = theirs.cookies
+    assert vars(ours) == vars(theirs)
 
 
 def test_headers_have_plain_copies():

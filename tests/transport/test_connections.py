@@ -1,15 +1,20 @@
 """Connections: kept, given up, and left alone after a fork."""
 
 import contextlib
+import gc
 import os
+import signal
 import subprocess
 import sys
+import threading
+import warnings
 
 import pytest
 import requests
 
 from dhis2kv import (
     Store,
+    Unreachable,
     wire,
 )
 from dhis2kv.emulator import Emulator
@@ -103,38 +108,114 @@ def test_a_fork_with_an_adapter_of_ones_own():
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-LOCKED = """
-import contextlib, gc, os, sys
+def in_child(act):
+    """Whether ``act`` gives True in a child process, with warnings as errors, and no longer than ten seconds."""
+    gc.collect()  # what other tests have left behind is not the child's
+    child = os.fork()
+    if child == 0:
+        ok, said = False, []
+        with contextlib.suppress(BaseException):
+            signal.alarm(10)
+            warnings.simplefilter("error")
+            sys.unraisablehook = said.append
+            ok = act()
+            gc.collect()
+        os._exit(0 if ok is True and not said else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def sign(request):
+    request.headers["Authorization"] = "Basic YWRtaW46ZGlzdHJpY3Q="
+    return request
+
+
+@contextlib.contextmanager
+def locked(store):
+    """As if another thread were just giving back a connection, looking for a pool and signing: a child of a fork has
+    copies of the locks that are never released.
+    """
+    transport = store.datastore.transport
+    pools = transport._session.get_adapter(transport.base).poolmanager.pools
+    (pool,) = (pools[key] for key in pools.keys())  # noqa: SIM118 - it has no other
+    usual, pools.lock = pools.lock, threading.Lock()  # which this thread could take again
+    with pool.pool.mutex, pools.lock, transport._signing:
+        yield
+    pools.lock = usual
+
+
+def test_a_fork_in_the_middle_of_something():
+    """Locks that another thread held in the moment of the fork do not stop the child, from first read to last."""
+    emulator = Emulator()
+    connect(emulator)["app"]["k"] = 1
+    with emulator.serve() as server:
+        store = Store(server.url, sign)
+        transport = store.datastore.transport
+
+        def read():
+            nonlocal store, transport
+            right = store["app"]["k"] == 1
+            session = transport._session
+            right = right and store["app"]["k"] == 1 and transport._session is session  # and with it its connection
+            store.close()
+            del store, transport, session
+            return right
+
+        def close():
+            store.close()
+            return True
+
+        assert store["app"]["k"] == 1
+        with locked(store):
+            assert in_child(read)
+            assert in_child(close)
+        assert in_child(read)  # with nothing left of its parent's connections, whose end would be warned of
+        assert store["app"]["k"] == 1
+
+
+PROGRAM = """
+import os, sys
 from dhis2kv import Store
 
 store = Store(sys.argv[1], ("admin", "district"))
 assert store["app"]["k"] == 1
 adapter = store.datastore.transport._session.get_adapter(sys.argv[1])
 (pool,) = (adapter.poolmanager.pools[key] for key in adapter.poolmanager.pools.keys())
-# As if another thread were just giving back a connection: the child's copy of the lock is never released.
 with pool.pool.mutex:
     child = os.fork()
     if child == 0:
         del pool, adapter
         assert store["app"]["k"] == 1
-        store.close()
-        del store
-        gc.collect()
         sys.exit()  # and not os._exit: what is registered for the end of a process runs too
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store["app"]["k"])
 """
 
 
-def test_a_fork_in_the_middle_of_something():
-    """A lock that another thread held in the moment of the fork does not stop the child, from first read to exit."""
+def test_the_end_of_a_child():
+    """Nor do they stop it when it ends."""
     emulator = Emulator()
     connect(emulator)["app"]["k"] = 1
     with emulator.serve() as server:
         run = subprocess.run(
-            [sys.executable, "-W", "error", "-c", LOCKED, server.url],
+            [sys.executable, "-W", "error", "-c", PROGRAM, server.url],
             capture_output=True,
             text=True,
             timeout=30,
             check=False,
         )
     assert (run.stdout, run.stderr) == ("0 1\n", "")
+
+
+def test_an_unreadable_reply_is_closed():
+    """While somebody still looks at the error, the connection that brought it is closed."""
+    closed = threading.Event()
+
+    def odd(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n1")
+        if connection.recv(1) == b"":
+            closed.set()
+
+    with Listener(odd) as server:
+        with pytest.raises(Unreachable) as caught:
+            Store(server.url, retries=0)["app"]["k"]
+        assert closed.wait(10)
+        assert not caught.value.sent

@@ -3,6 +3,7 @@
 import json
 import logging
 import pickle
+import re
 import socket
 import threading
 
@@ -133,6 +134,21 @@ class TestTrouble:
             connect(emulator, max_bytes=100)["app"]["k"]
         assert connect(emulator, max_bytes=2000)["app"]["k"] == "x" * 1000
 
+    def test_a_double_that_is_too_large(self):
+        """So is a reply of a test double, which has nothing to be closed."""
+
+        class Large(requests.adapters.HTTPAdapter):
+            def send(self, request, **_):
+                answer = requests.Response()
+                answer.status_code, answer._content, answer.request = 201, b"12", request
+                return answer
+
+        session = requests.Session()
+        session.mount("https://", Large())
+        with pytest.raises(ServerError, match="larger than max_bytes=1") as caught:
+            Store(URL, session=session, max_bytes=1)["app"]["k"] = 1
+        assert (caught.value.sent, caught.value.status) == (True, 201)
+
     def test_a_trickle_meets_the_deadline(self):
         """The whole call has a time limit, however steadily bytes come."""
         now = [0.0]
@@ -162,6 +178,8 @@ class TestTrouble:
                 store["app"].add("k", 1)
         assert isinstance(caught.value, Unreachable)
         assert not caught.value.sent
+        assert caught.value.method == "POST"
+        assert caught.value.url == f"{store.datastore.transport.base}/api/dataStore/app/k"
         assert len(waits) == 3
         assert 0.05 <= waits[0] <= 0.15 <= waits[2] * 0.75
 
@@ -204,7 +222,33 @@ class TestTrouble:
         with caplog.at_level(logging.DEBUG, "dhis2kv"):
             assert connect(emulator)["app"].get("k") is None
         assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO", "DEBUG"]
+        assert "status 503; again in" in caplog.text
         assert "district" not in caplog.text
+
+    def test_a_failure_that_is_logged(self, caplog):
+        """Why a call without an answer is repeated is logged, too."""
+        emulator = Emulator()
+        emulator.fail("refuse")
+        with caplog.at_level(logging.INFO, "dhis2kv"):
+            assert connect(emulator)["app"].get("k") is None
+        [message] = caplog.messages
+        assert re.search("no connection to dhis2.test: .*; again in", message)
+
+    def test_headers_that_are_logged(self, caplog):
+        """Below DEBUG the headers are logged, without those that could sign somebody in; at DEBUG none is."""
+        secrets = ["Authorization", "Cookie", "X-Auth", "X-Token", "X-API-KEY", "X-Client-Secret", "X-Password"]
+        session = requests.Session()
+        session.headers.update(dict.fromkeys(secrets, "s3cret") | {"X-Gateway": "west"})
+        with Listener(*[reply(b"1", "200 OK", "X-New-Token: s3cret", "X-Served-By: n1")] * 2) as server:
+            namespace = Store(server.url, ("a", "b"), session=session)["app"]
+            with caplog.at_level(logging.DEBUG, "dhis2kv"):
+                namespace["k"]
+            assert "X-Gateway" not in caplog.text
+            with caplog.at_level(5, "dhis2kv"):
+                namespace["k"]
+        assert {*(f"> {name}: ********" for name in secrets), "< X-New-Token: ********"} < {*caplog.messages}
+        assert {"> X-Gateway: west", "< X-Served-By: n1"} < {*caplog.messages}
+        assert "s3cret" not in caplog.text
 
 
 def test_recorded_json_is_not_decoded_twice():

@@ -1,6 +1,7 @@
 """What is repeated, and what never."""
 
 import contextlib
+import random
 
 import pytest
 
@@ -8,9 +9,13 @@ from dhis2kv import (
     Dhis2kvError,
     Rejected,
     ServerError,
+    wire,
 )
 from dhis2kv.emulator import Emulator
+from dhis2kv.transport import Transport
 from tests.conftest import connect, sent
+
+from .listening import Listener, reply
 
 REPEATED = [("status", {"status": status}) for status in (429, 502, 503, 504)] + [
     ("refuse", {}),
@@ -76,6 +81,26 @@ class TestRepeats:
         with pytest.raises(Rejected):
             namespace["k"] = 2
 
+    @pytest.mark.parametrize("then", ["refuse", "put_race"])
+    def test_what_was_sent_once_stays_sent(self, then):
+        """After a try that the server may have acted on, no later one says that nothing was sent."""
+        emulator = Emulator()
+        namespace = connect(emulator)["app"]
+        emulator.fail("status", status=503)
+        emulator.fail(then, times=9)
+        with pytest.raises(Dhis2kvError) as caught:
+            namespace["k"] = 1
+        assert caught.value.sent is True
+
+    def test_what_never_left_was_not_sent(self):
+        """Where no try left, or each was refused, nothing has changed."""
+        for fault in ("refuse", "put_race"):
+            emulator = Emulator()
+            emulator.fail(fault, times=9)
+            with pytest.raises(Dhis2kvError) as caught:
+                connect(emulator)["app"]["k"] = 1
+            assert caught.value.sent is False
+
     @pytest.mark.parametrize("done", [False, True])
     def test_a_delete_that_lost_a_race(self, done):
         """A DELETE that meets 500 is sent once more; 404 is then a success."""
@@ -85,6 +110,14 @@ class TestRepeats:
         emulator.fail("delete_race", done=done)
         del namespace["k"]
         assert "k" not in namespace
+
+    @pytest.mark.parametrize("kind", ["application/json", "text/html"])
+    def test_a_delete_that_fails_in_other_words(self, kind):
+        """A 500 that does not come from DHIS2 may stand for a lost answer, and its DELETE is not sent again."""
+        refusal = reply(b'{"httpStatusCode":500}' if kind == "text/html" else b'"oops"', "500 ", kind=kind)
+        with Listener(*[refusal] * 9) as server:
+            assert Transport(server.url).call(wire.call("DELETE", "dataStore", "app", "k")).status == 500
+            assert len(server.received) == 1
 
     @pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("3600", 30.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)])
     def test_retry_after(self, asked, waited):
@@ -97,7 +130,7 @@ class TestRepeats:
         assert store["app"].get("k") is None
         assert waits == [waited]
 
-    @pytest.mark.parametrize("text", ["soon", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000])
+    @pytest.mark.parametrize("text", ["soon", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 400, "9" * 5000])
     def test_an_unreadable_retry_after(self, text):
         """What cannot be read is as if it were not there."""
         emulator = Emulator()
@@ -114,6 +147,35 @@ class TestRepeats:
         with pytest.raises(ServerError):
             store["app"]["k"]
         assert waits == []
+
+    @pytest.mark.parametrize(("wait", "waits"), [("4", [4.0]), ("5", [])])
+    def test_a_wait_until_the_deadline(self, wait, waits):
+        """A wait that leaves no time for the call is not begun, either."""
+        emulator = Emulator()
+        emulator.fail("status", status=503, retry_after=wait)
+        waited = []
+        transport = Transport(
+            "http://dhis2.test",
+            ("admin", "district"),
+            session=emulator.session(),
+            timeout=5,
+            clock=lambda: 0.0,
+            sleep=waited.append,
+        )
+        status = transport.call(wire.call("GET", "dataStore", "app", "k")).status
+        assert (waited, status) == (waits, 404 if waits else 503)
+
+    def test_waits_grow(self, monkeypatch):
+        """Without a Retry-After a wait is a tenth of a second, then twice as long each time, give or take a half."""
+        for bound, waits in (("low", [0.05, 0.1, 0.2]), ("high", [0.15, 0.3, 0.6])):
+            monkeypatch.setattr(random, "uniform", lambda low, high, bound=bound: low if bound == "low" else high)
+            emulator = Emulator()
+            store = connect(emulator)
+            waited = []
+            store.datastore.transport.sleep = waited.append
+            emulator.fail("status", times=3)
+            assert store["app"].get("k") is None
+            assert waited == pytest.approx(waits)
 
     def test_repeats_are_bounded(self):
         """After as many repeats as retries says, the error is raised; none with retries=0."""

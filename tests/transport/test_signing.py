@@ -5,11 +5,13 @@ import base64
 import pytest
 import requests
 import responses
+import urllib3
 
 from dhis2kv import (
     NotAuthenticated,
     Rejected,
     Store,
+    Unreachable,
 )
 from dhis2kv.emulator import Emulator
 from tests.conftest import connect, sent
@@ -53,6 +55,87 @@ class TestSignIn:
         Store(URL, requests.auth.HTTPBasicAuth("ü", "p"))["app"]["k"]
         assert responses.calls[0].request.headers["X-Signed"] == "yes"
         assert base64.b64decode(responses.calls[1].request.headers["Authorization"][6:]) == "ü:p".encode()
+
+    @responses.activate
+    @pytest.mark.parametrize(
+        ("header", "said"),
+        [("Cookie", "does not accept these"), ("Authorization", "does not accept these"), ("X-Key", "no credentials")],
+    )
+    def test_what_counts_as_credentials(self, header, said):
+        """Who signs by a cookie or an Authorization of their own, and is refused, has given credentials."""
+
+        def sign(request):
+            request.headers[header] = "JSESSIONID=a"
+            return request
+
+        responses.get(ENTRY, status=401)
+        with pytest.raises(NotAuthenticated, match=said):
+            Store(URL, sign)["app"]["k"]
+
+    @responses.activate
+    @pytest.mark.parametrize(
+        "failure",
+        [requests.ConnectionError("away"), urllib3.exceptions.ProtocolError("away"), ZeroDivisionError("away")],
+    )
+    def test_what_cannot_sign(self, failure):
+        """Trouble on the way to a token is an error of this library, with the URL; a mistake is left as it is."""
+
+        def sign(_):
+            raise failure
+
+        with pytest.raises((Unreachable, ZeroDivisionError), match="away") as caught:
+            Store(URL, sign, retries=0)["app"]["k"]
+        assert (caught.type is Unreachable) is not isinstance(failure, ZeroDivisionError)
+        assert getattr(caught.value, "url", ENTRY) == ENTRY
+
+    @responses.activate
+    @pytest.mark.parametrize(
+        ("auth", "sent"),
+        [
+            (("m\u00e9", "p:w"), "m\u00e9:p:w"),
+            (["me", ""], "me:"),
+            (requests.auth.HTTPBasicAuth("m\u00e9", b"p:w"), "m\u00e9:p:w"),
+            (requests.auth.HTTPProxyAuth("me", "pw"), None),
+        ],
+    )
+    def test_names_and_passwords(self, auth, sent):
+        """They are written in UTF-8, whatever they are given in; what only looks like such a pair signs by itself."""
+        responses.get(ENTRY, json=1)
+        assert Store(URL, auth)["app"]["k"] == 1
+        header = responses.calls[0].request.headers.get("Authorization", "")
+        assert base64.b64decode(header.removeprefix("Basic ")).decode() == (sent or "")
+
+    @pytest.mark.parametrize("auth", [("me",), ("me", "pw", "x"), ("me", 1), (b"me", b"pw"), "me:pw", 5])
+    def test_what_cannot_sign_is_refused(self, auth):
+        """When the store is made, rather than in each call."""
+        with pytest.raises(TypeError, match="auth is a pair"):
+            Store(URL, auth)
+
+    @pytest.mark.parametrize("token", ["", "two words", "d2p_\u00e9", "d2p_x\n", "\x7f"])
+    def test_what_is_no_token(self, token):
+        """It would break the header that it stands in."""
+        with pytest.raises(ValueError, match="one word of ASCII"):
+            Store(URL, token=token)
+
+    @pytest.mark.parametrize("auth", [("a:b", "pw"), requests.auth.HTTPBasicAuth("a:b", "pw")])
+    def test_a_name_with_a_colon(self, auth):
+        """Half of it would be taken for the password."""
+        with pytest.raises(ValueError, match="cannot hold a colon"):
+            Store(URL, auth)
+
+    @responses.activate
+    def test_who_signs_first(self, monkeypatch, tmp_path):
+        """What is given comes before what a session has, and that before a netrc entry, which a session may forbid."""
+        (tmp_path / "netrc").write_text("machine dhis2.example.org login netrc password pw\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        session = requests.Session()
+        assert Store(URL, session=session).datastore.transport.account == "netrc"
+        session.trust_env = False
+        assert Store(URL, session=session).datastore.transport.account is None
+        session.auth = ("session", "pw")
+        assert Store(URL, session=session).datastore.transport.account == "session"
+        assert Store(URL, ("given", "pw"), session=session).datastore.transport.account == "given"
+        assert Store(URL, token="d2p_x", session=session).datastore.transport.account is None
 
     @responses.activate
     def test_digest(self):
@@ -136,6 +219,24 @@ class TestSessions:
             "JSESSIONID=stale",
             None,
         ]
+
+    def test_a_server_that_refuses_each_session(self):
+        """A cookie that comes with a refusal is no reason to ask for ever."""
+        first = reply(b"1", "200 OK", "Set-Cookie: JSESSIONID=old; Path=/")
+        refusal = reply(b"", "401 ", "Set-Cookie: JSESSIONID=new; Path=/")
+        with Listener(first, *[refusal] * 9) as server:
+            namespace = Store(server.url, ("a", "b"))["app"]
+            assert namespace["k"] == 1
+            with pytest.raises(NotAuthenticated):
+                namespace["k"]
+            assert len(server.received) == 3
+
+    def test_a_reply_that_names_the_login_page(self):
+        """Only a redirect leads there: any other reply with such a header is one, and is not asked for again."""
+        first = reply(b"1", "200 OK", "Set-Cookie: JSESSIONID=a; Path=/")
+        with Listener(first, reply(b"2", "200 OK", "Location: /dhis-web-login/"), reply(b"3")) as server:
+            namespace = Store(server.url, ("a", "b"))["app"]
+            assert [namespace["k"], namespace["k"]] == [1, 2]
 
     @pytest.mark.parametrize(("location", "asked"), [("/dhis-web-login/", 3), ("/elsewhere", 2)])
     def test_an_old_session_that_leads_to_the_login_page(self, location, asked):

@@ -9,7 +9,7 @@ import threading
 import pytest
 import requests
 
-from dhis2kv import TimedOut, wire
+from dhis2kv import ServerError, TimedOut, wire
 from dhis2kv.transport import Transport
 
 from .listening import Listener, done, quick, reply
@@ -131,6 +131,12 @@ def test_tls_that_trickles():
         with pytest.raises(TimedOut, match=r"within 0.2 s") as caught:
             namespace["k"] = 1
         assert caught.value.sent is False
+
+
+def test_a_flood_is_not_taken_whole():
+    """What is larger than it may be is given up there, and not only when the time is over."""
+    with Listener(HOSTILE["a flood without length"]) as server, pytest.raises(ServerError, match="larger than"):
+        quick(server.url, timeout=(5, 5, 60), max_bytes=1000)[0]["app"]["k"]
 
 
 def test_repeats_are_within_it():
