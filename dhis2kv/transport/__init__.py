@@ -205,7 +205,7 @@ class Transport:
         facts: dict[str, Any] = {"method": call.method, "url": url}
         with Exchange(deadline, limits[1], self._clock) as exchange:
             try:
-                response = self._session.send(request, timeout=limits, **self._settings)
+                response = self._session.send(request, timeout=limits, allow_redirects=False, **self._settings)
                 exchange.sent = True
                 body, counted = self._body(response, exchange, facts)
             except (urllib3.exceptions.HTTPError, OSError) as error:  # those of requests are OSErrors
