@@ -64,7 +64,6 @@ def told(error, *, watched=False, sent=False, over=False, proxy=None, url=URL):
         (TimeoutError(), TimedOut, True),
         (OSError(5, "no"), Unreachable, True),
     ],
-    ids=repr,
 )
 def test_by_the_exception_alone(error, kind, sent):
     """Where connections do not report, it tells whether the request left; what is not certain counts as sent."""
@@ -73,7 +72,7 @@ def test_by_the_exception_alone(error, kind, sent):
 
 
 @pytest.mark.parametrize("sent", [False, True])
-@pytest.mark.parametrize("error", [gave_up(REFUSED), gave_up(LATE), requests.exceptions.InvalidURL("no")], ids=repr)
+@pytest.mark.parametrize("error", [gave_up(REFUSED), gave_up(LATE), requests.exceptions.InvalidURL("no")])
 def test_by_what_the_connection_reports(error, sent):
     """Where they do, that counts, whatever the exception."""
     assert told(error, watched=True, sent=sent).sent is sent
@@ -116,7 +115,6 @@ def caused(cause=None, context=None):
         (gave_up(caused(context=NO_HOST)), "a host of the name 'dhis2.test' cannot be found"),
         (gave_up(exceptions.HTTPError("no", NO_HOST)), "a host of the name 'dhis2.test' cannot be found"),
     ],
-    ids=repr,
 )
 def test_why_there_is_no_connection(error, sentence):
     """The reason in the words of those who found it, or what it means; and each means one thing."""
@@ -138,7 +136,6 @@ def test_why_there_is_no_connection(error, sentence):
         (OSError("<urllib3.Connection object at 0x7f>: gone"), "gone"),
         (requests.ConnectionError(), "ConnectionError"),
     ],
-    ids=repr,
 )
 def test_why_a_connection_broke(error, reason):
     """The reason, without what is only for those who write programs."""
@@ -176,7 +173,6 @@ PROXY_FAILED = gave_up(exceptions.ProxyError("Unable to connect to proxy", OSErr
         (gave_up(LATE_TO_CONNECT), None, "dhis2.test:8443 did not accept a connection in time"),
         (requests.exceptions.InvalidProxyURL("no"), "me:s3cret@proxy.test", "the proxy proxy.test is not a URL"),
     ],
-    ids=repr,
 )
 def test_what_is_said_of_a_proxy(error, proxy, sentence):
     """It is named, where there is one, without its password."""
