@@ -164,9 +164,9 @@ def test_without_redis_py(monkeypatch):
         RedisBackend("redis://127.0.0.1")
 
 
-@pytest.mark.parametrize(("closes", "times"), [(True, 2), (False, 1)])
-def test_redis_does_not_answer(closes, times):
-    """A connection that was closed is made once more; who just does not answer within two seconds is left alone."""
+@pytest.mark.parametrize(("closes", "most"), [(True, 2), (False, 1)])
+def test_redis_does_not_answer(closes, most):
+    """A connection that was closed is made at most once more; who does not answer in two seconds is left alone."""
     connections = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -191,7 +191,7 @@ def test_redis_does_not_answer(closes, times):
             thread.join()
     for connection in connections:
         connection.close()
-    assert len(connections) == times
+    assert 1 <= len(connections) <= most  # the oldest redis-py makes none again
 
 
 def test_redis_stops(caplog):
