@@ -30,7 +30,7 @@ _GONE: Any = object()
 class Entry(NamedTuple):
     """One entry: where it is, its value, and whether the server keeps it encrypted.
 
-    A number in the value that Python would round is a ``dhis2kv.wire.exact.Number``. ``encrypted`` is None where the
+    A number in the value that Python would round is a ``dhis2kv.wire.number.Number``. ``encrypted`` is None where the
     server does not show it: see ``read``. ``sharing`` is who may read it, None where that was not asked for.
     """
 

@@ -1,10 +1,10 @@
 """The protocol of the DHIS2 data store as facts, without any input or output.
 
 Which names can be sent (``names``) and how a path is spelled (``calls``), how a value becomes text and back and when
-two values are the same (``values``), how numbers keep every digit (``exact``), what a reply means and which error it is
-(``replies``), what a bulk answer holds (``bulk``), how one asks for it (``query``), and who may read an entry
-(``sharing``). What is said here of servers was seen on DHIS2 2.36 to 2.44. Imports only the errors. Here since a fact
-about the server should be read and tested without one.
+two values are the same (``values``), how numbers keep every digit (``number``, ``exact``), what a reply means and which
+error it is (``replies``), what a bulk answer holds (``bulk``), how one asks for it (``query``), and who may read an
+entry (``sharing``). What is said here of servers was seen on DHIS2 2.36 to 2.44. Imports only the errors. Here since a
+fact about the server should be read and tested without one.
 """
 
 from dhis2kv.wire.bulk import ROW, Batch, Marked, entries

@@ -1,6 +1,6 @@
 """JSON values with every digit: what copies, exports and compares values must not round their numbers.
 
-Imports the errors and the values. Here since servers keep numbers that no double holds, such as
+Imports the errors, the numbers and the values. Here since servers keep numbers that no double holds, such as
 ``12345678901234567890.25``, and Python's own reading of JSON rounds them in silence. ``ns[k]`` does so, too: a float is
 what people compute with. Here a number whose text Python would not print again is a ``Number``, which keeps that text.
 """
@@ -16,32 +16,11 @@ from hashlib import blake2b
 from typing import Any
 
 from dhis2kv import errors
-from dhis2kv.wire.values import DEPTH, Text
+from dhis2kv.wire.number import Number, canonical
+from dhis2kv.wire.values import Text
 from dhis2kv.wire.values import dumps as checked_dumps
 
 DIGITS = 4300  # of an integer that Python itself reads and writes
-
-
-class Number:
-    """A JSON number as its text; equal to every number of the same value, exactly."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def __float__(self) -> float:
-        return float(self.text)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, bool) or not isinstance(other, int | float | Number):
-            return NotImplemented
-        return _canonical(self.text) == _canonical(repr(other))
-
-    __hash__ = None  # type: ignore[assignment]  # it equals floats, whose hashes say less
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -127,13 +106,7 @@ def _names_again(text: str) -> Iterator[tuple[str, int]]:
 
 def dumps(value: Any) -> Text:
     """The JSON text of a value as it is sent, with every digit; raises what ``dumps`` of values does."""
-    try:
-        return Text(checked_dumps(value))
-    except errors.InvalidValue:
-        if not _has_numbers(value):
-            raise
-    held = _Held()
-    return Text(held.back(checked_dumps(_swapped(value, held))))
+    return Text(checked_dumps(value))
 
 
 def printed(
@@ -172,29 +145,6 @@ class _Held:
         return self._PLACE.sub(lambda found: self._texts[int(found[1])], text) if self._texts else text
 
 
-def _has_numbers(value: Any) -> bool:
-    todo, seen = [(value, 0)], False
-    while todo and not seen:
-        item, depth = todo.pop()
-        if isinstance(item, dict | list | tuple) and depth <= DEPTH:
-            todo += [(member, depth + 1) for member in (item.values() if isinstance(item, dict) else item)]
-        seen = isinstance(item, Number)
-    return seen
-
-
-def _swapped(value: Any, held: _Held, depth: int = 0) -> Any:
-    """The value with texts in the place of its numbers."""
-    if isinstance(value, Number):
-        return held.placeholder(value)
-    if depth > DEPTH:  # is refused
-        return value
-    if isinstance(value, dict):
-        return {name: _swapped(member, held, depth + 1) for name, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_swapped(member, held, depth + 1) for member in value]
-    return value
-
-
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 _NOT_WHOLE = re.compile(r"[0-9][.eE]|-0")
@@ -208,20 +158,8 @@ def fingerprint(value: Any) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _canonical(text: str) -> str:
-    """The one spelling of a number."""
-    _, digits, exponent = Decimal(text).as_tuple()
-    figures = "".join(map(str, digits)).lstrip("0")
-    shorter = figures.rstrip("0")
-    power = int(exponent) + len(figures) - len(shorter)
-    if not shorter:
-        return "0"
-    sign = "-" if text[0] == "-" else ""
-    return f"{sign}{shorter}{'0' * power}" if 0 <= power < 200_000 else f"{sign}{shorter}e{power}"
-
-
 def _canonical_number(text: str) -> Number:
-    return Number(_canonical(text))
+    return Number(canonical(text))
 
 
 _canonical_decoder = json.JSONDecoder(parse_float=_canonical_number, parse_int=_canonical_number)

@@ -1,4 +1,4 @@
-"""How a value becomes JSON text and back, and when two values are the same; imports errors, names and deep.
+"""How a value becomes JSON text and back, and when two values are the same; imports errors, names, number and deep.
 
 Here since the server's database keeps a value, not a text: what it would refuse or change is found before it is sent.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from dhis2kv import errors
 from dhis2kv.wire import deep
 from dhis2kv.wire.names import encodable
+from dhis2kv.wire.number import Number
 
 DEPTH = 500  # levels; thousands are stored or refused by the depth of the server's stack
 DIGITS = 4300  # of an integer; Python's own bound: clients written in it read no more, unless they are set to
@@ -124,7 +125,7 @@ def _inspect(value: Any) -> None:
                 todo += [(name, depth) for name in item]
                 item = item.values()
             todo += [(member, depth + 1) for member in item]
-        elif item is not None:
+        elif item is not None and not isinstance(item, Number):
             raise errors.InvalidValue(
                 f"{type(item).__name__} is not JSON: make it a dict, list, text or number first, or give the store a"
                 " default=function that does"
@@ -163,6 +164,8 @@ def _scalar(item: Any) -> str:
     if isinstance(item, float):
         digits = format(Decimal(float.__repr__(item)), "f")
         return digits if "." in digits else digits + ".0"
+    if isinstance(item, Number):
+        return item.text
     if isinstance(item, int) and not isinstance(item, bool):
         return format(Decimal(item), "f")  # also of more digits than Python is set to write
     return _encoder.encode(item)

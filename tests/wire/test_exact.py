@@ -115,6 +115,37 @@ def test_what_is_no_json_is_refused():
         exact.printed({"a": {1}})
 
 
+def test_as_deep_as_there_may_be():
+    """500 levels are taken around a number with many digits, as around any other, and 501 are not."""
+    text = "0.1234567890123456789012345"
+    deep = exact.loads("[" * 500 + text + "]" * 500)
+    assert exact.dumps(deep) == "[" * 500 + text + "]" * 500
+    for value in ([deep], {"a": deep}):
+        with pytest.raises(errors.InvalidValue, match="500 levels"):
+            exact.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "equal"),
+    [
+        ("0.10", 0.1, True),
+        ("1E2", 100, True),
+        ("1e400", 10**400, True),
+        pytest.param("1e5000", 10**5000, True, id="5001 digits"),
+        pytest.param("1e5000", 10**5000 + 1, False, id="one of 5001 digits"),
+        ("1e999", float("inf"), False),
+        ("0.1", float("nan"), False),
+        ("1.0", True, False),
+        ("1.0", "1.0", False),
+        ("-0.00", 0, True),
+    ],
+)
+def test_a_number_equals_numbers(text, other, equal):
+    """It equals what Python holds of the same value, of any size; no truth, no text, and nothing that is no number."""
+    assert (exact.Number(text) == other) is equal
+    assert (other == exact.Number(text)) is equal
+
+
 def test_what_cannot_be_sent_is_refused_beside_a_number():
     """A number with many digits lets nothing through that is refused without it."""
     number = exact.loads("0.1234567890123456789012345")
