@@ -53,10 +53,11 @@ def main():
     known, found = equivalent(), defaultdict(Counter)
 
     def report(module, mutant, end):
-        if end == "survived" and (module, mutant.name) in known:
+        listed = (module, mutant.name) in known
+        if end == "survived" and listed:
             end = "equivalent"
-        if end in ("survived", "hangs"):
-            print(f"{end} {module}:{mutant.line} {mutant.name}", flush=True)
+        elif end != "killed" or listed:
+            print(f"{'listed, but ' * listed}{end} {module}:{mutant.line} {mutant.name}", flush=True)
         return module, end
 
     began = time.monotonic()

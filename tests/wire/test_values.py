@@ -136,6 +136,30 @@ def test_texts_that_look_like_others(value):
     assert wire.loads(wire.dumps([1e22, value])) == [1e22, value]
 
 
+class Members(dict):
+    """A dict that is not of the class of dicts."""
+
+
+class Items(list):
+    """A list that is not of the class of lists."""
+
+
+class Pair(tuple):
+    """A tuple that is not of the class of tuples."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("kind", [Items, Pair, lambda items: Members(a=items[0])], ids=["list", "tuple", "dict"])
+def test_containers_of_other_classes_are_as_usual_ones(kind):
+    """What is in a subclass of a container is spelled, and refused, as in the container itself."""
+    assert wire.loads(wire.dumps(kind([{"b": 1}]))) == json.loads(json.dumps(kind([{"b": 1}])))
+    assert "10000000000000000000000.0" in wire.dumps([kind([1e22])])
+    for value in (kind(["\0"]), kind([{1: 2}]), kind([10**4300])):
+        with pytest.raises(errors.InvalidValue, match=r"U\+0000|member names|4,300 digits"):
+            wire.dumps(value)
+
+
 def test_a_text_that_was_checked_goes_out_as_it_stands():
     """Spaces, exponents and all: it is JSON, where the same text unmarked is a value."""
     given = Text('{"a": 1e2}')
