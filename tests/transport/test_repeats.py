@@ -81,13 +81,13 @@ class TestRepeats:
         with pytest.raises(Rejected):
             namespace["k"] = 2
 
-    @pytest.mark.parametrize("then", ["refuse", "put_race"])
-    def test_what_was_sent_once_stays_sent(self, then):
+    @pytest.mark.parametrize(("then", "how"), [("refuse", {}), ("put_race", {}), ("status", {"status": 429})])
+    def test_what_was_sent_once_stays_sent(self, then, how):
         """After a try that the server may have acted on, no later one says that nothing was sent."""
         emulator = Emulator()
         namespace = connect(emulator)["app"]
         emulator.fail("status", status=503)
-        emulator.fail(then, times=9)
+        emulator.fail(then, times=9, **how)
         with pytest.raises(Dhis2kvError) as caught:
             namespace["k"] = 1
         assert caught.value.sent is True
