@@ -77,16 +77,21 @@ class Loop:
             if not swaps:
                 self.fresh.add(at)
                 continue
-            tests = self._chosen(_reaching(mutant, swaps, reached[at[0]]), seconds, session.items)
+            tests = self._chosen(at[0], _reaching(mutant, swaps, reached[at[0]]), seconds, session.items)
             patience = _patience(tests, seconds)
             items = [session.items[index] for index in tests]
             self.pool.run(at[0], mutant, patience, lambda swaps=swaps, items=items: _swapped(swaps, items))
         self.pool.finish()
         return True
 
-    def _chosen(self, reaching, seconds, items):
-        """The tests to run, those of the module's own room first, and the fastest first."""
-        order = sorted(reaching, key=lambda index: (not self._is_own(items[index]), seconds[index]))
+    def _chosen(self, module, reaching, seconds, items):
+        """The tests to run: those of the module's own file first, then those of its own room, and the fastest first."""
+
+        def rank(index):
+            item = items[index]
+            return Path(item.path).stem != _tests_of(module), not self._is_own(item), seconds[index]
+
+        order = sorted(reaching, key=rank)
         chosen, total = [], 0.0
         for index in order:
             total += seconds[index]
@@ -97,6 +102,10 @@ class Loop:
 
     def _is_own(self, item):
         return any(Path(item.path).is_relative_to(ROOT / path) for path in self.own)
+
+
+def _tests_of(module):
+    return f"test_{Path(module).stem}"
 
 
 def _patience(tests, seconds):
@@ -225,7 +234,7 @@ def _imported(at, tests):
         return code if loader.path == path else usual(loader, name)
 
     importlib.machinery.SourceFileLoader.get_code = get_code
-    first = [f"{folder}/test_{Path(at[0]).stem}.py" for folder in tests]  # fails soonest
+    first = [f"{folder}/{_tests_of(at[0])}.py" for folder in tests]  # fails soonest
     return int(pytest.main(_arguments([*(path for path in first if (ROOT / path).exists()), *tests])) != 0)
 
 
