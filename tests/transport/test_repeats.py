@@ -81,6 +81,16 @@ class TestRepeats:
         with pytest.raises(Rejected):
             namespace["k"] = 2
 
+    @pytest.mark.parametrize(
+        ("status", "once", "times"), [(409, False, 2), (500, False, 2), (409, True, 1), (500, True, 1), (400, False, 1)]
+    )
+    def test_how_often_a_put_that_lost_is_sent(self, status, once, times):
+        """Both refusals that losers of a race meet are tried once more, but for a PUT that would act twice."""
+        with Listener(*[reply(b"{}", f"{status} ")] * 5) as server:
+            put = wire.call("PUT", "dataStore", "app", "k", body="1", once=once)
+            assert Transport(server.url).call(put).status == status
+            assert len(server.received) == times
+
     @pytest.mark.parametrize(("then", "how"), [("refuse", {}), ("put_race", {}), ("status", {"status": 429})])
     def test_what_was_sent_once_stays_sent(self, then, how):
         """After a try that the server may have acted on, no later one says that nothing was sent."""
