@@ -111,10 +111,13 @@ def test_one_pool_for_each_server_and_its_certificates(monkeypatch):
     assert again is not pools[0]
 
 
+@example("http://a.org", {})
+@example("https://a.org:1/dhis/api/x.%6Ason/", {})
+@example("http://a.org//x", {})
+@example("http://a.org/x?y#z", {})
 @example("http://a/b/c", {})
 @given(
-    st.sampled_from(["http://a.org", "https://a.org:1/dhis/api/x.%6Ason/", "http://a.org//x", "http://a.org/x?y#z"])
-    | st.text("abc/?#%.6A:@", max_size=20).map("http://a.org/{}".format),
+    st.text("abc/?#%.6A:@", max_size=20).map("http://a.org/{}".format),
     st.sampled_from([{}, {"http": "http://proxy:1"}, {"https": "http://proxy:1"}]),
 )
 def test_the_request_line(url, proxies):
@@ -129,13 +132,14 @@ def test_the_request_line(url, proxies):
 @pytest.mark.parametrize("headers", [{"Content-Type": "text/html; charset=Latin-1"}, {"X": "1"}, {"Set-Cookie": "a=b"}])
 def test_responses_are_those_of_requests(headers):
     """What hooks and authentication look at in a response is what requests puts there."""
-    raw = urllib3.HTTPResponse(b"text", headers, 418, reason="Teapot")
+    brought = [headers["Set-Cookie"]] if "Set-Cookie" in headers else []
+    raw = urllib3.HTTPResponse(b"text", headers, 418, reason="Teapot", original_response=Raw(*brought))
     asked = requests.Request("GET", "http://a.org/x").prepare()
     adapter, ordinary = Adapter(), HTTPAdapter()
     ours, theirs = adapter.build_response(asked, raw), ordinary.build_response(asked, raw)
     assert (ours.connection, theirs.connection) == (adapter, ordinary)
     ours.connection = theirs.connection
-    assert ours.cookies.get_dict() == theirs.cookies.get_dict()
+    assert ours.cookies.get_dict() == theirs.cookies.get_dict() == dict(cookie.split("=") for cookie in brought)
     ours.cookies = theirs.cookies
     assert vars(ours) == vars(theirs)
 

@@ -231,9 +231,10 @@ def test_errors_need_no_bounds(status, kind):
         gzip.compress(b"1", mtime=0) + zlib.compress(b"2"),
     ],
 )
-def test_what_is_not_packed(packed):
-    """A body that says it is gzip, and is not, is an error."""
-    answer = counted(packed, OK + b"Content-Encoding: gzip\r\n")
+@pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found"])
+def test_what_is_not_packed(packed, status):
+    """A body that says it is gzip, and is not, is an error, and no 404 without words."""
+    answer = counted(packed, OK.replace(b"200 OK", status) + b"Content-Encoding: gzip\r\n")
     with Listener(answer) as server, pytest.raises(Unreachable, match="broke"):
         quick(server.url, retries=0)[0]["app"]["k"]
 
