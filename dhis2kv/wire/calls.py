@@ -105,7 +105,7 @@ def base_url(url: str) -> tuple[str, tuple[str, str] | None]:
         parts = urlsplit(url.strip())
         if page := re.search(_PAGE, parts.path):
             parts = parts._replace(path=parts.path[: page.start()], query="", fragment="")
-        whole = bool(parts.hostname) and (parts.port or 1) > 0 and not re.search(r"\s", url.strip())
+        whole = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url.strip())
     except ValueError:
         whole = False
     # A slash, question or number sign in a password ends the host: what follows, and is secret, would be a path.
@@ -118,6 +118,6 @@ def base_url(url: str) -> tuple[str, tuple[str, str] | None]:
     if parts.username is not None:
         credentials = (unquote(parts.username), unquote(parts.password or ""))
     path = re.sub(r"/api(/\d+)?$", "", parts.path.rstrip("/"))
-    host = (parts.hostname or "").join("[]" if ":" in (parts.hostname or "") else ("", ""))
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
     port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
     return urlunsplit((parts.scheme, host + port, path.rstrip("/"), "", "")), credentials

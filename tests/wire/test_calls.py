@@ -23,6 +23,10 @@ from .test_values import text
         ("a b+c", "a%20b%2Bc"),
         ("é.jsön", "%C3%A9.%6As%C3%B6n/"),
         ("a.é", "a.%C3%A9/"),
+        ("a/b", "a%2Fb"),
+        ("a/b.c/d", "a%2Fb.%63%2Fd/"),
+        ("loginConfig", "loginConfig/"),
+        ("account", "account"),
     ],
 )
 def test_a_last_segment_is_spelled_as_live_servers_take_it_whole(name, spelled):
@@ -37,8 +41,23 @@ def test_both_stores_are_where_servers_have_them():
     assert wire.call("GET", wire.USER, "app").target == "/api/userDataStore/app"
 
 
+def test_a_call_without_a_query():
+    """Its target is its path; what is asked besides follows a question mark."""
+    assert wire.Call("GET", "/api/me").target == "/api/me"
+    assert wire.call("GET", "dataStore", "v1.1", query="a=b").target == "/api/dataStore/v1.%31/?a=b"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
+def test_what_may_be_sent_again(method):
+    """What acts twice as it acts once may be sent again when its answer was lost: no create, no delete, no append."""
+    assert wire.call(method, "dataStore", "app", "k").repeatable is (method in ("GET", "HEAD", "PUT"))
+    assert wire.call(method, "dataStore", "app", "k", once=True).repeatable is False
+    assert wire.call(method, "dataStore", "app", "k").writes is (method in ("PUT", "POST", "DELETE"))
+
+
 def test_an_inner_segment_needs_nothing():
-    """A dotted namespace before a key, or a dotted key before metaData, is spelled plainly."""
+    """A dotted namespace before a key, or a dotted key before metaData, is spelled plainly, its slashes encoded."""
+    assert wire.call("GET", "dataStore", "a/b", "k").target == "/api/dataStore/a%2Fb/k"
     assert wire.call("GET", "dataStore", "my.ns", "k").target == "/api/dataStore/my.ns/k"
     below = wire.call_below("GET", "dataStore", "my.ns", "config.json", below="metaData")
     assert below.target == "/api/dataStore/my.ns/config.json/metaData"
@@ -75,8 +94,16 @@ def test_each_registered_extension_is_a_danger(extension):
 @pytest.mark.parametrize("path", ["/api/dataStore/app/", "/api/dataStore/app", "/api/dataStore/app/other", "/api"])
 def test_a_delete_that_lost_its_key_is_not_sent(path):
     """A path that means anything but the entry is refused, above all the one that wipes its namespace."""
-    with pytest.raises(errors.Unaddressable, match="refused to send DELETE"):
+    with pytest.raises(errors.Unaddressable, match=r"refused to send DELETE .* just \('app', 'key'\)"):
         wire.check_delete(wire.call("DELETE", "dataStore", "app", "key"), path)
+
+
+@pytest.mark.parametrize("names", [("dataStore",), ()])
+def test_a_delete_of_no_namespace_is_not_sent(names):
+    """Nothing above a namespace can be meant, although its path says just that."""
+    path = "/".join(["/api", *names])
+    with pytest.raises(errors.Unaddressable, match=r"refused to send DELETE .* just \(\)"):
+        wire.check_delete(wire.Call("DELETE", path, names), path)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +134,18 @@ def test_which_names_2_44_cuts_behind_a_proxy(name, cut):
         ("http://h.org:8080/dhis", "http://h.org:8080/dhis", None),
         ("https://me:p%40ss@h.org/dhis", "https://h.org/dhis", ("me", "p@ss")),
         ("https://me@moh.org:pass@h.org", "https://h.org", ("me@moh.org", "pass")),
+        ("https://me@h.org", "https://h.org", ("me", "")),
+        ("https://h.org/MOX/", "https://h.org/MOX", None),
+        ("https://h.org/MOX/api", "https://h.org/MOX", None),
+        ("https://h.org/MOX//api/", "https://h.org/MOX", None),
+        ("http://[::1]:8080/api", "http://[::1]:8080", None),
+        ("http://[FE80::A]:80", "http://[fe80::a]", None),
+        ("https://h.org/dhis/apps/dashboard?x=1#/y", "https://h.org/dhis", None),
+        ("https://h.org/apps/x", "https://h.org", None),
+        ("https://h.org/apps", "https://h.org/apps", None),
+        ("https://h.org/dhis/dhis-web-login/", "https://h.org/dhis", None),
+        ("https://h.org/dhis-web-maintenance?a#b", "https://h.org", None),
+        ("https://h.org/dhis-web-X", "https://h.org/dhis-web-X", None),
     ],
 )
 def test_the_base_url(url, base, credentials):
@@ -145,7 +184,11 @@ def test_two_servers_have_two_base_urls(one, other):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "dhis2.example.org", "ftp://h.org", "https://", "https://h.org?x=1", "https://h/#a"]
+    "url",
+    [
+        *("", "dhis2.example.org", "ftp://h.org", "https://", "https://h.org?x=1", "https://h/#a"),
+        *("https://h.org:0", "https://h.org:70000", "https://h.org/a b", "https://h.org/a@b"),
+    ],
 )
 def test_what_is_no_url_of_a_server(url):
     """A URL without scheme or host, or with a query, is refused."""
@@ -161,6 +204,7 @@ def test_what_is_no_url_of_a_server(url):
         "https://me:sec#ret@h.org",
         "https://me:se?cret@h.org",
         "https://me:se/cret@h.org",
+        "https://me:1234/secret@h.org",
         "https://me:secret@h.org:port",
         "https://me:secret@h o.org",
     ],
