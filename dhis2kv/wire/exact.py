@@ -93,8 +93,8 @@ def _names_again(text: str) -> Iterator[tuple[str, int]]:
             inside.append(set() if sign == "{" else None)
         elif sign in "}]":
             inside.pop()
-        elif sign[0] == '"' and before in ("{", ",") and inside and (names := inside[-1]) is not None:
-            name = json.loads(sign, strict=False)
+        elif sign[0] == '"' and before in ("{", ",") and (names := inside[-1]) is not None:
+            name = json.loads(sign)
             if name in names:
                 yield name, token.start()
             names.add(name)

@@ -96,7 +96,8 @@ def test_fingerprints(one, other, same):
         ('{"a": 1, "a": 2}', "'a' stands twice in one object: line 1 column 10"),
         ('[{"x": {"b": 1,\n "c": [1], "b": 2}}]', "'b' stands twice in one object: line 2 column 12"),
         ('{"\\u0061": 1, "a": {}}', "'a' stands twice in one object: line 1 column 15"),
-        ('{"v": "b", "w": ["b", "b"], "v": 1}', "'v' stands twice in one object: line 1 column 29"),
+        ('{"v": "b", "w": ["b", "b", "b"], "v": 1}', "'v' stands twice in one object: line 1 column 34"),
+        ('{"v": "b", "w": "b", "x": {"v": 0}, "w": 1}', "'w' stands twice in one object: line 1 column 37"),
     ],
 )
 def test_a_name_that_stands_twice_has_its_place(text, place):
@@ -106,11 +107,44 @@ def test_a_name_that_stands_twice_has_its_place(text, place):
     assert exact.loads(text) == json.loads(text)
 
 
+@given(texts)
+def test_strictly_read_it_is_the_same(text):
+    """Where no name stands twice, which the examples take care of, strict reading makes no difference."""
+    assert repr(exact.loads(text, strict=True)) == repr(exact.loads(text))
+
+
+def test_what_python_holds_is_what_python_makes_of_it():
+    """Numbers that lose nothing are floats and integers, of as many digits as Python reads; the others are kept."""
+    for text in ("1.5", "-0.25", "1e+22", "12", "-3", "9" * 4300):
+        assert type(exact.loads(text)) is type(json.loads(text))
+    for text in ("1.50", "1e22", "9" * 4301, "0.1234567890123456789012345"):
+        assert type(exact.loads(text)) is exact.Number
+    assert float(exact.loads("1.50")) == 1.5
+
+
+def test_how_it_is_printed():
+    """Characters as they are, members in order, and indented or not, as for ``json.dumps``."""
+    value = exact.loads('{"é": [1.50, 2], "a": {}}')
+    assert exact.printed(value) == '{"a": {}, "é": [1.50, 2]}'
+    assert exact.printed(value, sort_keys=False, separators=(",", ":")) == '{"é":[1.50,2],"a":{}}'
+    assert exact.printed(value, indent=1) == '{\n "a": {},\n "é": [\n  1.50,\n  2\n ]\n}'
+    with pytest.raises(ValueError, match="JSON compliant"):
+        exact.printed([float("nan")])
+
+
+def test_a_fingerprint_has_sixteen_bytes():
+    """Whatever the value, were it a text that no database takes."""
+    for text in ("null", '"\\ud800"', '[1.50, "é"]', "[]"):
+        assert len(exact.fingerprint(exact.loads(text))) == 16
+
+
 def test_what_is_no_json_is_refused():
     """Constants of JavaScript, and exponents that nobody can hold, are no values; nor is a set."""
     for text in ["NaN", "[Infinity]", "1e99999999999999999999999", "", "[1"]:
         with pytest.raises(ValueError, match=r"it holds|Expecting"):
             exact.loads(text)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        exact.loads("[" * 200_000 + "]" * 200_000)
     with pytest.raises(errors.InvalidValue):
         exact.printed({"a": {1}})
 
@@ -135,6 +169,11 @@ def test_as_deep_as_there_may_be():
         pytest.param("1e5000", 10**5000 + 1, False, id="one of 5001 digits"),
         ("1e999", float("inf"), False),
         ("0.1", float("nan"), False),
+        ("-1.50", -1.5, True),
+        ("-1.50", 1.5, False),
+        ("1.5", 15, False),
+        ("0.15", 1.5, False),
+        ("150", 15, False),
         ("1.0", True, False),
         ("1.0", "1.0", False),
         ("-0.00", 0, True),
