@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import pickle
@@ -13,6 +14,7 @@ import pytest
 from dhis2kv import errors
 from dhis2kv.cache import Cache, CacheInfo, Place
 from tests.cache.doubles import (
+    ABSENT,
     APP,
     CFG,
     ORIGIN,
@@ -50,6 +52,38 @@ class TestInProcess(Laws):
         assert cache.entries(APP, server.entries(APP)) == {"cfg": "newer"}
         assert cache.value(CFG, server.value(CFG)) == "newer"
         assert cache.known(theirs)
+
+    def test_a_listing_outdoes_nothing(self, make, server, clock):
+        """It holds no values, so that those which were read before it are still read from their records."""
+        cache = make()
+        cache.value(CFG, server.value(CFG))
+        clock.now += 5
+        assert cache.listing(APP, server.listing(APP)) == ["cfg", "b", "a"]
+        assert cache.value(CFG, server.value(CFG)) == {"a": [1]}
+        assert server.requests == 2
+
+    def test_what_is_over_is_not_kept(self, make, server, clock):
+        """No record is made of an absence that is not remembered, nor of a read that took longer than its TTL."""
+        cache = make(ttl=1)
+
+        def slow():
+            clock.now += 1
+            return server.value(CFG)()
+
+        for place, fetch in ((ABSENT, server.value(ABSENT)), (CFG, slow)):
+            with contextlib.suppress(KeyError):
+                cache.value(place, fetch)
+            assert cache.info().currsize == 0
+        cache.value(CFG, server.value(CFG))
+        assert cache.info().currsize > 0
+        cache.value(CFG, server.value(CFG))
+        assert cache.info()[:2] == (1, 3)
+
+    def test_room_for_nothing(self, make, server):
+        """A cache of one byte keeps nothing, and reads all the same."""
+        cache = make(max_bytes=1)
+        assert [cache.value(CFG, server.value(CFG)) for _ in range(2)] == [{"a": [1]}] * 2
+        assert cache.info() == (0, 2, 1, 0)
 
     def test_a_write_of_another_key_meanwhile(self, make, server):
         """A read that is on its way while another key is written is kept."""
