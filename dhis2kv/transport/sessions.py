@@ -152,7 +152,7 @@ def check_settings(*, proxies: Any, verify: Any, cert: Any, **_: Any) -> None:
         if isinstance(path, str) and not os.path.exists(path):
             variables = "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE"
             raise ValueError(f"verify, cert, or {variables} name {path!r}, which is not there")
-    for kind, proxy in (proxies or {}).items():
+    for kind, proxy in proxies.items():
         if kind.partition(":")[0] not in ("http", "https", "all"):
             continue  # of the environment: other protocols, and where no proxy is wanted
         try:

@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import time
 
 import pytest
 import requests
@@ -52,6 +53,24 @@ def test_cookies_are_those_of_requests(steps):
                 jar.clear()
         for asked in (target, "/api/dataStore/app/k"):
             assert ours.header(request(asked), "/dhis/api/") == get_cookie_header(theirs, request(asked))
+
+
+def test_a_cookie_for_a_part_of_the_paths():
+    """It goes where its path says, whatever was asked before, and so does one for all of them."""
+    jar = Cookies()
+    extract_cookies_to_jar(jar, request("/api/dataStore/k"), Raw("a=1; Path=/dhis/api/dataStore", "b=2; Path=/"))
+    for target in ("/api/dataStore/k", "/api/me", "/api/dataStore/k", "/api/me"):
+        sent = jar.header(request(target), "/dhis/api/")
+        assert sent == ("a=1; b=2" if "dataStore" in target else "b=2")
+
+
+def test_a_cookie_that_ends(monkeypatch):
+    """It is sent until its time is over, and not longer; one that has no end stays."""
+    jar, now = Cookies(), time.time()
+    extract_cookies_to_jar(jar, request("/api/me"), Raw("a=1; Path=/; Max-Age=60", "b=2; Path=/"))
+    assert jar.header(request("/api/me"), "/dhis/api/") == "a=1; b=2"
+    monkeypatch.setattr("time.time", lambda: now + 61)
+    assert jar.header(request("/api/me"), "/dhis/api/") == "b=2"
 
 
 def test_cookies_of_two_stores():

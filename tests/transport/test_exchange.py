@@ -79,6 +79,20 @@ def test_a_large_body_leaves_in_pieces(size):
         connection.sock = None
 
 
+def test_a_twin_has_pools_of_its_own():
+    """An adapter that was passed in is left as it is; its twin shares its settings, and no connection."""
+    adapter = requests.adapters.HTTPAdapter(pool_connections=3, pool_maxsize=4, pool_block=True, max_retries=5)
+    before = {name: id(value) for name, value in vars(adapter).items()}
+    twin = watched(adapter)
+    assert {name: id(value) for name, value in vars(adapter).items()} == before
+    assert twin.poolmanager is not adapter.poolmanager
+    assert twin.proxy_manager is not adapter.proxy_manager
+    assert twin.max_retries is adapter.max_retries
+    pool = twin.poolmanager.connection_from_url("http://dhis2.test")
+    assert (pool.pool.maxsize, pool.block, len(twin.poolmanager.pools._container)) == (4, True, 1)
+    assert twin.poolmanager.pools._maxsize == 3
+
+
 def test_an_adapter_that_waits_for_ever():
     """Whatever limit an adapter of somebody's own has set, the call ends in time."""
 

@@ -52,6 +52,7 @@ def test_proxies_that_are_some(proxies):
         {"https": "http://proxy.test:0"},
         {"all": "http://:3128"},
         {"all": "http://[bad"},
+        {"http": ""},
         {"https://dhis2.example.org": "http://"},
         {"no": "*", "https": "http://"},
     ],
