@@ -171,6 +171,15 @@ def test_connections_of_somebody_else(answer, value):
             assert namespace["k"] == value
 
 
+@pytest.mark.parametrize(("kind", "report"), [(Own, False), (requests.adapters.HTTPAdapter, True)])
+def test_which_connections_report(kind, report):
+    """Those that answer as urllib3's do; of what becomes of a request on others nothing is claimed."""
+    adapter = watched(kind())
+    with Exchange() as exchange, Listener(reply()) as server:
+        adapter.send(requests.Request("GET", server.url).prepare()).close()
+    assert (exchange.watched, exchange.sent) == (report, report)
+
+
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 2\r\n"])
 def test_a_head_by_connections_of_somebody_else(length):
     """A HEAD is whole without a body, with a length or without one."""
