@@ -163,7 +163,7 @@ class TestTrouble:
         """A server that says nothing is a TimedOut, not repeated, which leaves open whether it acted."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
             store, waits = quick(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=(1, 0.05))
-            with pytest.raises(TimeoutError, match="did not answer in time$") as caught:
+            with pytest.raises(TimeoutError, match=r"did not answer in time$") as caught:
                 store["app"]["k"] = 1
         assert isinstance(caught.value, TimedOut)
         assert caught.value.sent
