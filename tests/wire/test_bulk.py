@@ -86,6 +86,44 @@ def test_an_answer_that_is_cut_or_goes_on(entries, data):
             read(text, marked)
 
 
+@pytest.mark.parametrize("window", [1, 40, 1 << 20])
+@pytest.mark.parametrize("fields", [".", "", "a"])
+@pytest.mark.parametrize("value", ['[{"x":1},{"key":"b"}]', '[{"key":"},{"},{"key":"},{"}]', "12345", '"xyz"'])
+def test_answers_to_their_end(value, fields, window):
+    """What a value holds is never taken for the next entry, nor the beginning of an answer for all of it."""
+    marked = wire.Marked.of(wire.Query(fields=fields))
+    entries = [("a", value), ("b", "1"), ("c", value)] if marked.whole else [("a", ""), ("b", f',"x":{value}')]
+    whole = printed(entries, marked)
+    with mock.patch.object(bulk, "_WINDOW", window):
+        found = read(whole, marked)
+        assert found == (entries if marked.whole else [(key, f"{wire.ROW}{text}}}") for key, text in entries])
+        for length in range(len(whole)):
+            with pytest.raises(ValueError, match=r"."):
+                read(whole[:length], marked)
+
+
+@pytest.mark.parametrize(("before", "after"), [("", ""), (" ", ""), ("", "\n"), ("\r\n", " ")])
+def test_space_around_an_answer(before, after):
+    """It is no part of it, were the answer empty."""
+    marked = wire.Marked.of(wire.Query())
+    assert read(f"{before}{printed([('a', '1')], marked)}{after}", marked) == [("a", "1")]
+    assert read(f"{before}[]{after}", marked) == []
+
+
+def test_what_is_asked():
+    """A value under the mark as its name, or a member of that name beside the fields; without any all entries come."""
+    for fields, include_all, sent, all_sent in (
+        (".", True, ".~hoist({})", True),
+        (".", False, ".~hoist({})", False),
+        ("", False, "{}", True),
+        ("a,b", False, "{},a,b", False),
+        ("a,b", True, "{},a,b", True),
+    ):
+        marked = wire.Marked.of(wire.Query(fields=fields, include_all=include_all))
+        assert (marked.query.fields, marked.query.include_all) == (sent.format(marked.mark), all_sent)
+        assert marked.whole is (fields == ".")
+
+
 @given(st.dictionaries(forging, texts, max_size=8))
 def test_fast_and_slow_agree(entries):
     """Batches are read at once where that goes, and text by text where not: with the same result."""
@@ -121,6 +159,7 @@ def test_an_answer_without_marks():
     text = '[{"key":"a","value":{"x": [1, 2]}},{"key":"b\tc","value":null}, { "key" : "d" , "value" : "]}" } ]'
     assert list(wire.entries(text)) == [("a", '{"x": [1, 2]}'), ("b\tc", "null"), ("d", '"]}"')]
     assert list(wire.entries(" [ ] ")) == []
+    assert list(wire.entries('[{"key":"a\\u0062\\"c","value":1}]')) == [('ab"c', "1")]
 
 
 @pytest.mark.parametrize(
