@@ -100,7 +100,7 @@ def _fits(filters: Iterable[str]) -> bool:
 def asked(condition: Condition) -> Asked:
     """What to ask of a server for a condition."""
     path, value = spelled(condition.path), condition.value
-    if condition.path and condition.path != KEY and (not _PATH.fullmatch(path) or path == "_"):
+    if condition.path and condition.path != KEY and not _PATH.fullmatch(path):
         return _NOT_ASKED
     if condition.operator in ("null", "empty"):
         return Asked((f"{path}:{'!' if condition.negated else ''}{condition.operator}",), exact=True)
@@ -132,6 +132,7 @@ def _equal_text(condition: Condition, path: str) -> Asked:
         return _NOT_ASKED
     if condition.ignore_case:
         plain = condition.value.isascii() and not re.search("[ik]", condition.value, re.I)
+        plain = plain and not condition.negated  # for which DHIS2 has no word
         return Asked((f"{path}:ieq:'{condition.value}'",), exact=True) if plain else _NOT_ASKED
     return Asked((f"{path}:{_name(condition)}:'{condition.value}'",), exact=True)
 
@@ -171,7 +172,7 @@ def _in(condition: Condition, path: str) -> Asked:
         return _NOT_ASKED
     if condition.negated:
         filters = tuple(one for answer in each for one in answer.filters)
-        return Asked(filters, exact=all(answer.exact for answer in each)) if filters else _NOT_ASKED
+        return Asked(filters, exact=all(answer.exact for answer in each))
     least = asked(Condition(condition.path, "ge", min(numbers)))
     most = asked(Condition(condition.path, "le", max(numbers)))
     return Asked(least.filters + most.filters)

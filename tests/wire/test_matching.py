@@ -167,6 +167,7 @@ def test_in_any_case():
     # The sign for kelvin, and a capital I with a dot, have small letters of ASCII: databases differ there.
     assert [meets(parsed(".:ieq:k"), text) for text in ("K", "\u212a")] == [True, False]
     assert [meets(parsed(".:ieq:i"), text) for text in ("I", "\u0130")] == [True, False]
+    assert not meets(where().contains("x", ignore_case=True), "\u0130\u212a")
 
 
 def test_all_or_any():
