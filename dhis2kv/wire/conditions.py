@@ -208,7 +208,7 @@ def parsed(text: str) -> Condition:
     path = parsed_path(found[1])
     if (operator in ("null", "empty")) == bool(value):
         raise ValueError(f"{text!r}: {name} takes {'no' if value else 'a'} value")
-    if not _quoted(value) and operator != "in" and _BETWEEN_CONDITIONS.search(value):
+    if not _quoted(value) and _BETWEEN_CONDITIONS.search(value):
         raise ValueError(f"{text!r}: give one condition in a text, and a value with a comma in quotes: name:eq:'a,b'")
     meant: Any = None
     if operator == "in":

@@ -45,6 +45,31 @@ def test_both_ways_refuse_the_same(text):
         assert deep._unwound(text) == expected
 
 
+@pytest.mark.parametrize("text", ["[1,2]", '{"a":1,"b":[2,3]}', '[[],{},"",[{"a":[]}]]', ' [ 1 ,{ "a" :2 } ] '])
+def test_both_ways_read_what_stands_close_together(text):
+    """With as little space as there may be, and with some at each place where there may be some."""
+    assert deep._unwound(text) == json.loads(text)
+
+
+MALFORMED = [
+    *("[1}", '{"a":1]', "[1 2]", '{"a" 1}', '{"a":1 "b":2}', "{1:2}", "{a:1}", '{"a"}', '{"a",1}', "[1,]", "[,1]"),
+    *('{"a":1,}', "[]]", "[1]]", "{}x", "[1]2", "", " ", "[1", '{"a":1', '{"a":', "[NaN]", "[Infinity]", "[-Infinity]"),
+]
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_what_is_no_json(text):
+    """It is none however it is read, and however deep it stands."""
+    with pytest.raises(ValueError, match=r"."):
+        json.loads(text, parse_constant=deep.no_constant)
+    for read in (deep._unwound, deep.read, wire.loads):
+        with pytest.raises(ValueError, match=r"."):
+            read(text)
+    with pytest.raises(ValueError, match=r".") as caught:
+        wire.loads("[" * 3000 + f"[1,{text}]" + "]" * 3000)
+    assert not isinstance(caught.value, errors.Unreadable)
+
+
 @given(values, st.sampled_from(["", ",", "]", '"', " 1"]))
 def test_where_a_value_ends(value, after):
     """The end of a value is found whatever follows it."""
@@ -101,12 +126,13 @@ def test_beyond_all_bounds():
     """What is nested deeper than anything that servers were seen to store is not read, and that is said."""
     with pytest.raises(errors.Unreadable, match="10000 levels"):
         wire.loads(nested(100_000))
-    with pytest.raises(ValueError, match="not end") as caught:
-        wire.loads("[" * 100_000)
-    assert not isinstance(caught.value, errors.Unreadable)
+    for cut in ("", "1],", "X"):
+        with pytest.raises(ValueError, match="not end") as caught:
+            wire.loads("[" * 100_000 + cut)
+        assert not isinstance(caught.value, errors.Unreadable)
 
 
-@pytest.mark.parametrize("digits", [4300, 4301, 5000, 131_072])
+@pytest.mark.parametrize("digits", [4300, 4301, 4609, 5000, 131_072])
 @pytest.mark.parametrize("setting", [640, 4300, 0])
 def test_integers_come_with_every_digit(digits, setting):
     """However many digits Python is set to convert, an integer comes whole."""
