@@ -98,25 +98,25 @@ class Marked:
             # The last mark in the window, or the first one after it; there may be none any more.
             cut = text.rfind(mark, at, min(at + _WINDOW, stop))
             cut = cut if cut >= 0 else text.find(mark, at, stop)
-            texts, keys = self._apart(text[at : cut if cut >= 0 else stop], mark, last=cut < 0)
-            if cut < 0:
-                _check(texts[-1])  # of an answer that broke off in it the rest looks like one
-            yield Batch([key, *keys[: len(texts) - 1]], texts)
-            key, at = keys[-1] if keys else "", cut
+            if cut >= 0:
+                texts, keys = self._apart(text[at:cut], mark)
+                yield Batch([key, *keys[:-1]], texts)
+                key = keys[-1]
+            else:
+                last = self._text(text[at:stop])
+                _check(last)  # of an answer that broke off in it the rest looks like one
+                yield Batch([key], [last])
+            at = cut
 
-    def _apart(self, part: str, mark: str, *, last: bool) -> tuple[list[str], list[str]]:
-        """The texts, and the keys after them, in a part of an answer that begins after a mark and ends before one.
-
-        The ``last`` part ends after a text.
-        """
+    def _apart(self, part: str, mark: str) -> tuple[list[str], list[str]]:
+        """The texts in a part of an answer that begins after a mark and ends before one, and the key after each."""
         between = '},{"key":"'
-        if part.count(between) == part.count(mark) + (not last):
+        if part.count(between) == part.count(mark) + 1:
             # One before each key, so that no key or value holds one, and all can be cut at once.
             pieces = part.replace(mark, between).split(between)
             return [self._text(piece) for piece in pieces[::2]] if not self.whole else pieces[::2], pieces[1::2]
         texts, keys = [], []
-        pieces = part.split(mark)
-        for piece in pieces[:-1] if last else pieces:
+        for piece in part.split(mark):
             text = piece if self.whole else ROW + piece
             end = deep.end(text)
             following = text[end:]
@@ -125,8 +125,6 @@ class Marked:
                 raise ValueError("an entry does not end where its value does")
             texts.append(text[:end])
             keys.append(following[len(start) :])
-        if last:
-            texts.append(self._text(pieces[-1]))
         return texts, keys
 
     def _text(self, piece: str) -> str:

@@ -100,7 +100,7 @@ def _fits(filters: Iterable[str]) -> bool:
 def asked(condition: Condition) -> Asked:
     """What to ask of a server for a condition."""
     path, value = spelled(condition.path), condition.value
-    if condition.path and condition.path != KEY and not _PATH.fullmatch(path):
+    if condition.path and not _PATH.fullmatch(path):
         return _NOT_ASKED
     if condition.operator in ("null", "empty"):
         return Asked((f"{path}:{'!' if condition.negated else ''}{condition.operator}",), exact=True)
@@ -140,7 +140,7 @@ def _equal_text(condition: Condition, path: str) -> Asked:
 def _pattern(condition: Condition, path: str) -> Asked:
     """A text in a text; whatever is special in the grammar or in patterns is asked for as anything."""
     case = condition.ignore_case
-    text = re.sub("[*%]+", "%", condition.value) if condition.wild else condition.value
+    text = re.sub("[*%]+", "%", condition.value)  # literal or not, they are asked for as anything
     special = _SPECIAL if condition.wild else _ANYTHING
     plain = special.sub("%", text)
     if case:  # which letters are the same, each database knows in its own way

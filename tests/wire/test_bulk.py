@@ -102,6 +102,14 @@ def test_answers_to_their_end(value, fields, window):
                 read(whole[:length], marked)
 
 
+@pytest.mark.parametrize("junk", [" junk", "}", "]", ",", '"', "},{"])
+def test_a_value_with_something_behind_it(junk):
+    """An answer in which an entry does not end where its value does is refused."""
+    marked = wire.Marked.of(wire.Query())
+    with pytest.raises(ValueError, match="does not end where its value does"):
+        read(printed([("a", f'[{{"x":1}},{{"key":"q"}}]{junk}'), ("b", "1")], marked), marked)
+
+
 @pytest.mark.parametrize(("before", "after"), [("", ""), (" ", ""), ("", "\n"), ("\r\n", " ")])
 def test_space_around_an_answer(before, after):
     """It is no part of it, were the answer empty."""

@@ -44,6 +44,7 @@ def test_both_stores_are_where_servers_have_them():
 def test_a_call_without_a_query():
     """Its target is its path; what is asked besides follows a question mark."""
     assert wire.Call("GET", "/api/me").target == "/api/me"
+    assert wire.Call("GET", "/api/me").repeatable
     assert wire.call("GET", "dataStore", "v1.1", query="a=b").target == "/api/dataStore/v1.%31/?a=b"
 
 

@@ -248,6 +248,7 @@ def test_emptiness_goes_alone():
     assert all_of(empty, N == [1]) == Plan(("t:empty",), "AND", (N == [1],), visible=True)
     assert all_of(empty, N == 1) == Plan(("n:eq:1",), "AND", (empty,), visible=True)
     assert all_of(N == 1, empty) == Plan(("n:eq:1",), "AND", (empty,), visible=True)
+    assert all_of(empty, long(URL_FULL + 1)).filters == ("t:empty",)
 
 
 def test_any_of_several():
