@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -212,9 +212,10 @@ def parsed(text: str) -> Condition:
         raise ValueError(f"{text!r}: give one condition in a text, and a value with a comma in quotes: name:eq:'a,b'")
     meant: Any = None
     if operator == "in":
-        items = value[1:-1].split(",") if value[:1] == "[" and value[-1:] == "]" else [value]
-        meant = tuple(both for item in items if item for both in _alternatives(item, path))
-    elif operator in TEXT_OPERATORS or path == KEY or ignore_case:
+        # A list as Java splits it: no empty items at the end.
+        items = value[1:-1].rstrip(",").split(",") if _is_list(value) else [value]
+        meant = (_unquoted(value),) if _quoted(value) else tuple(both for one in items for both in _both(one, path))
+    elif operator in TEXT_OPERATORS or path == KEY:
         meant = _unquoted(value)
     elif value:
         meant = _typed(value)
@@ -225,10 +226,10 @@ def parsed(text: str) -> Condition:
     wild = operator in TEXT_OPERATORS
     if wild and "\\" in meant:
         raise ValueError(f"{text!r}: a backslash means something else in DHIS2's patterns: use where(...).contains")
-    return _checked(Condition(path, operator, meant, negated, ignore_case, wild))
+    return _checked(Condition(path, operator, meant, negated, ignore_case and isinstance(meant, str), wild))
 
 
-def _alternatives(item: str, path: tuple[str, ...]) -> Iterator[Any]:
+def _both(item: str, path: tuple[str, ...]) -> Iterator[Any]:
     """What an item of ``in`` may be: DHIS2 takes it for a text, and so finds no number."""
     yield item
     if path != KEY and _NUMBER.fullmatch(item):
@@ -237,14 +238,21 @@ def _alternatives(item: str, path: tuple[str, ...]) -> Iterator[Any]:
 
 def _typed(value: str) -> Any:
     """A value as DHIS2 guesses it."""
-    if value in ("true", "false", "null") or (value[0] + value[-1]) in ("{}", "[]"):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError(f"{value} looks like JSON and is none: put a text in quotes") from None
-    if _NUMBER.fullmatch(value):
-        return float(value) if "." in value else int(value)
-    return _unquoted(value)
+    read: Callable[[str], Any]
+    if value in ("true", "false", "null") or value[0] + value[-1] == "{}" or _is_list(value):
+        read = json.loads
+    elif _NUMBER.fullmatch(value):
+        read = float if "." in value else int
+    else:
+        return _unquoted(value)
+    try:
+        return _json(read(value))
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(f"{value} looks like JSON and is none to compare with: put a text in quotes") from None
+
+
+def _is_list(value: str) -> bool:
+    return value[0] + value[-1] == "[]"
 
 
 def _quoted(value: str) -> bool:

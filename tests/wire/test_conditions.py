@@ -104,10 +104,17 @@ def test_what_a_value_is(value, meant):
 
 
 @pytest.mark.parametrize("value", ["5", "true", "null", "[1]", "'5'"])
-@pytest.mark.parametrize("asked", ["_:eq", "a:ieq", "a:like", "_:$ilike"])
+@pytest.mark.parametrize("asked", ["_:eq", "_:ieq", "a:like", "_:$ilike"])
 def test_what_is_a_text_anyway(asked, value):
-    """Keys, patterns, and what is compared in any case, are texts, whatever they look like."""
+    """Keys and patterns are texts, whatever they look like."""
     assert parsed(f"{asked}:{value}").value == value.strip("'")
+
+
+@pytest.mark.parametrize("value", ["5", "true", "null", "[1]", '{"a":1}'])
+def test_what_has_no_case(value):
+    """What is no text is compared by DHIS2 as it is where case is to be ignored, for there is none."""
+    assert repr(parsed(f"a:ieq:{value}")) == repr(parsed(f"a:eq:{value}"))
+    assert parsed(f"a:ieq:'{value}'") == Condition(("a",), "eq", value, ignore_case=True)
 
 
 @pytest.mark.parametrize(
@@ -116,17 +123,25 @@ def test_what_is_a_text_anyway(asked, value):
         ("a:in:[x,y]", ("x", "y")),
         ("a:in:[x,5,-1.5]", ("x", "5", 5, "-1.5", -1.5)),
         ("_:in:[5,6]", ("5", "6")),
-        ("a:in:[x,,y]", ("x", "y")),
+        ("a:in:[,x,,Y,X,,]", ("", "x", "", "Y", "X")),
+        ("a:in:['5','x']", ("'5'", "'x'")),
+        ("a:in:'x'", ("x",)),
+        ("a:in:'5'", ("5",)),
+        ("_:in:'x,y'", ("x,y",)),
         ("a:in:x", ("x",)),
         ("a:in:5", ("5", 5)),
         ("a:in:[x", ("[x",)),
         ("a:in:x]", ("x]",)),
-        ("a:in:[]", ()),
+        ("a:in:[]", ("",)),
+        ("a:!in:[]", ("",)),
         ("a:in:[true]", ("true",)),
     ],
 )
 def test_one_of_several(text, values):
-    """DHIS2 takes each for a text; a number is looked for as well, for that is what is meant."""
+    """DHIS2 takes each for a text; a number is looked for as well, for that is what is meant.
+
+    Only a single value is taken out of quotes; an empty list has one item, which is empty.
+    """
     found = parsed(text).value
     assert (found, [type(one) for one in found]) == (values, [type(one) for one in values])
 
@@ -148,6 +163,9 @@ def test_one_of_several(text, values):
         ("a:lt:null", "neither more nor less"),
         ("a:eq:{x}", "looks like JSON and is none"),
         ("a:eq:[x]", "looks like JSON and is none"),
+        ("a:eq:[NaN]", "looks like JSON and is none"),
+        ('a:eq:{"b":-Infinity}', "looks like JSON and is none"),
+        ("a:eq:[1e400]", "looks like JSON and is none"),
         ("a:like:b\\c", "backslash"),
         ("_:null", "never null"),
         ("_:!empty", "never empty"),
@@ -160,6 +178,17 @@ def test_what_is_no_condition(text, match):
     """It is refused, with what is wrong with it."""
     with pytest.raises(ValueError, match=match):
         parsed(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1" * 400 + ".0", "1" * 5000, "[" + "1" * 5000 + "]", "[" * 100_000 + "]" * 100_000],
+    ids=["fraction", "integer", "list", "deep"],
+)
+def test_what_is_beyond_python(value):
+    """A number or a list that Python cannot hold is refused like other values that are no JSON."""
+    with pytest.raises(ValueError, match="is none to compare with: put a text in quotes"):
+        parsed(f"a:lt:{value}")
 
 
 def test_null_in_dhis2s_words():
