@@ -55,12 +55,6 @@ class TestResponses:
             assert conversation(url) == CONVERSATION
 
     @responses.activate
-    def test_a_head_with_the_length_of_an_entry(self):
-        """It has no body, whatever its length says, as servers have it."""
-        responses.head(ENTRY, headers={**JSON, "Content-Length": "17"}, auto_calculate_content_length=False)
-        assert "k" in Store(URL)["app"]
-
-    @responses.activate
     @pytest.mark.parametrize("failure", [requests.ConnectionError("lost"), requests.exceptions.InvalidHeader("two")])
     def test_a_failure_in_the_middle(self, failure):
         """What fails there may have been sent, and a create is not sent again."""
