@@ -47,7 +47,7 @@ def read(response: requests.Response, exchange: Exchange, most: int) -> tuple[by
     reader = getattr(raw, "read1", raw.read)
     pieces = iter(lambda: reader(CHUNK, decode_content=unzip is None), b"")
     body = _bounded(map(unzip, pieces) if unzip else pieces, exchange, most)
-    if raw.length_remaining and not is_head:
+    if raw.length_remaining:  # of a HEAD urllib3 expects nothing
         raise urllib3.exceptions.IncompleteRead(len(body), raw.length_remaining)
     whole = not exchange.broke_off if exchange.watched else _was_bounded(raw, is_head)
     # Of other codings urllib3 does not tell whether they came to their end.

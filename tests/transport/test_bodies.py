@@ -1,14 +1,12 @@
 """A body counts only where it is certain to be whole: whatever a reply is cut to, no read makes up a value of it."""
 
 import gzip
-import io
 import json
 import zlib
 
 import pytest
 import requests
 import responses
-import urllib3
 
 from dhis2kv import Dhis2kvError, Rejected, ServerError, Store, Unreachable, snapshot, wire
 from dhis2kv.emulator import Emulator
@@ -325,20 +323,6 @@ class TestWithoutSockets:
         """A HEAD has no body there, either, whatever its length."""
         responses.head(ENTRY, headers={"Content-Length": "5"}, content_type="application/json")
         assert "k" in Store(URL, retries=0)["app"]
-
-    def test_a_head_of_an_adapter_of_ones_own(self):
-        """So it is where nobody has told urllib3 that it was a HEAD."""
-
-        class Plain(requests.adapters.HTTPAdapter):
-            def send(self, request, **_):
-                headers = {"Content-Type": "application/json", "Content-Length": "5"}
-                return self.build_response(
-                    request, urllib3.HTTPResponse(io.BytesIO(), headers, 200, preload_content=False)
-                )
-
-        session = requests.Session()
-        session.mount("https://", Plain())
-        assert "k" in Store(URL, session=session, retries=0)["app"]
 
     def test_nothing_that_a_hook_has_read(self):
         """A double without a body has an empty one, also after somebody has looked at it."""
