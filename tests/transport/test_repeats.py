@@ -81,6 +81,14 @@ class TestRepeats:
         with pytest.raises(Rejected):
             namespace["k"] = 2
 
+    def test_three_times_more(self):
+        """What may be repeated is sent four times in all, unless told otherwise."""
+        with Listener(*[reply(b"{}", "503 ")] * 9) as server:
+            transport, waits = Transport(server.url), []
+            transport.sleep = waits.append
+            assert transport.call(wire.call("GET", "dataStore", "app", "k")).status == 503
+            assert (len(server.received), len(waits)) == (4, 3)
+
     @pytest.mark.parametrize(
         ("status", "once", "times"), [(409, False, 2), (500, False, 2), (409, True, 1), (500, True, 1), (400, False, 1)]
     )

@@ -60,7 +60,7 @@ def test_every_operator_of_dhis2(name, separator):
         assert found == Condition(("a", "b"), operator, meant, name in NEGATED, ignore_case, wild)
 
 
-@pytest.mark.parametrize("name", ["!ieq", "!lt", "!ge", "!", "", "equals", "$eq", "!neq"])
+@pytest.mark.parametrize("name", ["!ieq", "!lt", "!le", "!lte", "!gt", "!ge", "!gte", "!", "", "equals", "$eq", "!neq"])
 def test_what_is_no_operator(name):
     """It is refused with those that there are."""
     with pytest.raises(ValueError, match=r"no operator of DHIS2: use one of null, .*!endswith, ne, neq"):
