@@ -147,7 +147,7 @@ class _Held:
 
 # --- comparing --------------------------------------------------------------------------------------------------------
 
-_NOT_WHOLE = re.compile(r"[0-9][.eE]|-0")
+_NOT_WHOLE = re.compile(r"[0-9][.eE]")
 
 
 def fingerprint(value: Any) -> bytes:

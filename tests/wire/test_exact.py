@@ -75,6 +75,8 @@ def test_numbers_are_the_same_when_they_are_equal(one, other):
         ("1", "1.0", True),
         ("100", "1e2", True),
         ("-0.0", "0", True),
+        ("-0", "0", True),
+        ("[-0, 1.5]", "[0, 1.50]", True),
         ("0.10", "0.1", True),
         ("1e-400", "0", False),
         ("1e400", "2e400", False),
@@ -118,7 +120,7 @@ def test_what_python_holds_is_what_python_makes_of_it():
     for text in ("1.5", "-0.25", "1e+22", "12", "-3", "9" * 4300):
         assert type(exact.loads(text)) is type(json.loads(text))
     for text in ("1.50", "1e22", "9" * 4301, "0.1234567890123456789012345"):
-        assert type(exact.loads(text)) is exact.Number
+        assert type(exact.loads(text)) is type(exact.loads(text, strict=True)) is exact.Number
     assert float(exact.loads("1.50")) == 1.5
 
 
@@ -134,15 +136,16 @@ def test_how_it_is_printed():
 
 def test_a_fingerprint_has_sixteen_bytes():
     """Whatever the value, were it a text that no database takes."""
-    for text in ("null", '"\\ud800"', '[1.50, "é"]', "[]"):
+    for text in ("null", '"\\ud800"', '[1.50, "é"]', "[]", f"[1.5, {'9' * 5000}]"):
         assert len(exact.fingerprint(exact.loads(text))) == 16
 
 
 def test_what_is_no_json_is_refused():
     """Constants of JavaScript, and exponents that nobody can hold, are no values; nor is a set."""
     for text in ["NaN", "[Infinity]", "1e99999999999999999999999", "", "[1"]:
-        with pytest.raises(ValueError, match=r"it holds|Expecting"):
-            exact.loads(text)
+        for strict in (False, True):
+            with pytest.raises(ValueError, match=r"it holds|Expecting"):
+                exact.loads(text, strict=strict)
     with pytest.raises(ValueError, match="nested too deeply"):
         exact.loads("[" * 200_000 + "]" * 200_000)
     with pytest.raises(errors.InvalidValue):
